@@ -1,1 +1,18 @@
-//! api
+//! The Kubernetes object model: values, schema tables, typed views, kinds, selectors, quantities, patches.
+//!
+//! *Invariant*: an object is one persistent value tree; built-in kinds and custom resources take the same path through
+//! decoding, defaulting, patches and printing, all of which walk a [`Value`] and a [`schema`]. Storage, watches and the
+//! request pipeline are left to `apiserver`.
+
+mod json;
+mod key;
+pub mod object;
+pub mod schema;
+mod value;
+pub mod views;
+pub mod wire;
+
+pub use json::{JsonError, parse as parse_json};
+pub use key::{Key, k};
+pub use smol_str::SmolStr;
+pub use value::{List, Map, Value};
