@@ -4,9 +4,14 @@
 //! decoding, defaulting, patches and printing, all of which walk a [`Value`] and a [`schema`]. Storage, watches and the
 //! request pipeline are left to `apiserver`.
 
+pub mod decode;
+pub mod field;
+pub mod gostruct;
 mod json;
 mod key;
+pub mod kinds;
 pub mod object;
+pub mod quantity;
 pub mod schema;
 mod value;
 pub mod views;
