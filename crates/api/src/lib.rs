@@ -7,6 +7,7 @@
 mod json;
 mod key;
 pub mod object;
+pub mod quantity;
 pub mod schema;
 mod value;
 pub mod views;
