@@ -6,9 +6,11 @@
 
 mod json;
 mod key;
+pub mod names;
 pub mod object;
 pub mod quantity;
 pub mod schema;
+pub mod selector;
 mod value;
 pub mod views;
 pub mod wire;
