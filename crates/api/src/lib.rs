@@ -14,6 +14,7 @@ pub mod selector;
 mod value;
 pub mod views;
 pub mod wire;
+pub mod yaml;
 
 pub use json::{JsonError, parse as parse_json};
 pub use key::{Key, k};
