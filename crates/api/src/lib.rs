@@ -10,12 +10,15 @@ pub mod gostruct;
 mod json;
 mod key;
 pub mod kinds;
+pub mod names;
 pub mod object;
 pub mod quantity;
 pub mod schema;
+pub mod selector;
 mod value;
 pub mod views;
 pub mod wire;
+pub mod yaml;
 
 pub use json::{JsonError, parse as parse_json};
 pub use key::{Key, k};
