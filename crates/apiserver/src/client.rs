@@ -60,9 +60,29 @@ pub struct Client<'a> {
     pub chance: &'a mut Stream,
     /// Latency of calls.
     pub latency: Latency,
+    /// Start and latest end of a batch of concurrent calls, while one is open.
+    pub batch: Option<(Instant, Instant)>,
 }
 
 impl Client<'_> {
+    /// Runs calls as if they were sent at once: together they take as long as the slowest.
+    pub fn concurrently<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.batch.replace((self.now, self.now));
+        let result = f(self);
+        if let Some((_, end)) = core::mem::replace(&mut self.batch, outer) {
+            self.now = end;
+        }
+        result
+    }
+
+    /// Runs calls that nobody waits for, as the recording of events: the turn's clock stays.
+    pub fn aside<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        let now = self.now;
+        let result = f(self);
+        self.now = now;
+        result
+    }
+
     /// The place of a resource.
     pub fn resource(&self, group: &str, plural: &str) -> Option<ResId> {
         self.api.resource(group, plural)
@@ -89,7 +109,14 @@ impl Client<'_> {
 
     /// Runs an operation under the component's identity.
     pub fn run(&mut self, op: Op) -> Result<Value, Status> {
-        self.now += self.chance.between(self.latency.min, self.latency.max);
+        let took = self.chance.between(self.latency.min, self.latency.max);
+        match &mut self.batch {
+            Some((start, end)) => {
+                self.now = *start + took;
+                *end = (*end).max(self.now);
+            }
+            None => self.now += took,
+        }
         let r = self.api.registry.get(op.res).clone();
         let a = Attributes {
             verb: op.verb.as_str(),

@@ -128,6 +128,18 @@ impl ApiServer {
         Ok(out)
     }
 
+    /// When the next event that this watch has not seen was or will be committed, whether it matches or not.
+    pub fn next_commit(&self, w: &Watch) -> Option<Instant> {
+        let storage = self.registry.get(w.res).storage;
+        if self.store.last_change(storage).is_none_or(|c| c.revision <= w.revision) {
+            return None;
+        }
+        match self.store.changes(storage, w.revision) {
+            Some(mut changes) => changes.next().map(|c| c.at),
+            None => Some(Instant::ZERO),
+        }
+    }
+
     /// Events as they go over the wire, with bookmarks and in the format that was asked for.
     pub fn poll_wire(&self, w: &mut Watch, upto: Instant) -> Vec<Value> {
         let starting = w.initial_bookmark;
@@ -136,8 +148,8 @@ impl ApiServer {
                 let mut out: Vec<Value> = events
                     .into_iter()
                     .map(|e| {
-                        let object = self.render(w.res, &w.accept.clone(), &w.include_object.clone(), e.object, w, upto);
-                        obj!({"type": e.type_name(), "object": object})
+                        let name = e.type_name();
+                        obj!({"type": name, "object": self.render(e.object, w, upto)})
                     })
                     .collect();
                 if starting {
