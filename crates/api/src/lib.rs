@@ -4,10 +4,14 @@
 //! decoding, defaulting, patches and printing, all of which walk a [`Value`] and a [`schema`]. Storage, watches and the
 //! request pipeline are left to `apiserver`.
 
+pub mod duration;
+pub mod gofmt;
 mod json;
+pub mod jsonpath;
 mod key;
 pub mod names;
 pub mod object;
+pub mod patch;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
