@@ -6,6 +6,7 @@
 
 pub mod duration;
 pub mod gofmt;
+pub mod gotemplate;
 mod json;
 pub mod jsonpath;
 mod key;
