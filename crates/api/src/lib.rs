@@ -4,12 +4,16 @@
 //! decoding, defaulting, patches and printing, all of which walk a [`Value`] and a [`schema`]. Storage, watches and the
 //! request pipeline are left to `apiserver`.
 
+pub mod decode;
 pub mod duration;
+pub mod field;
 pub mod gofmt;
+pub mod gostruct;
 pub mod gotemplate;
 mod json;
 pub mod jsonpath;
 mod key;
+pub mod kinds;
 pub mod names;
 pub mod object;
 pub mod patch;

@@ -4,6 +4,7 @@
 //! `cargo run -p api --example schema -- definitions.json`. Validation rules and defaults are not here but with the
 //! kinds.
 
+mod go;
 pub mod keys;
 pub(crate) mod names;
 mod tables;
@@ -46,6 +47,26 @@ pub struct Field {
     pub patch: Patch,
     /// Allowed values, as the schema lists them; validation texts come from the kinds.
     pub values: &'static [&'static str],
+}
+
+/// A field of the Go struct behind a [`Type`].
+#[derive(Clone, Copy, Debug)]
+pub struct GoField {
+    /// Name in JSON; "" where the field's own fields are inlined.
+    pub json: &'static str,
+    /// Name in Go.
+    pub go: &'static str,
+    /// Type as Go's `%T` prints it.
+    pub ty: &'static str,
+    /// Whether its empty value is left out of JSON.
+    pub omit: bool,
+}
+
+impl GoField {
+    /// Whether nil and zero differ.
+    pub fn is_pointer(&self) -> bool {
+        self.ty.starts_with('*')
+    }
 }
 
 /// The type of a field's value.
@@ -113,9 +134,26 @@ impl TypeId {
         TYPES.binary_search_by(|t| t.name.cmp(name)).ok().map(|i| TypeId(i as u16))
     }
 
+    /// The fields of its Go struct in order; empty where it has none.
+    pub fn go(self) -> &'static [GoField] {
+        go::GO.get(usize::from(self.0)).copied().unwrap_or(&[])
+    }
+
     /// Its table.
     pub fn get(self) -> &'static Type {
         &TYPES[usize::from(self.0)]
+    }
+}
+
+impl GoField {
+    /// The fields of a struct whose fields JSON inlines here.
+    pub fn inlined(&self) -> &'static [GoField] {
+        if let Some((_, fields)) = go::INLINED.iter().find(|(n, _)| *n == self.ty) {
+            return fields;
+        }
+        let short = self.ty.rsplit('.').next().unwrap_or(self.ty);
+        let core = TypeId::named(&format!("io.k8s.api.core.v1.{short}"));
+        core.map_or(&[], TypeId::go)
     }
 }
 
@@ -124,6 +162,22 @@ impl Type {
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         let i = crate::Key::index_of(name)?;
         self.fields.binary_search_by_key(&i, |f| f.key).ok().map(|n| &self.fields[n])
+    }
+
+    /// Its own index.
+    pub fn id(&'static self) -> TypeId {
+        TypeId::named(self.name).unwrap_or(TypeId(0))
+    }
+
+    /// The Go field behind the JSON field of that name, also where it is inlined.
+    pub fn go_field(&'static self, json: &str) -> Option<&'static GoField> {
+        fn find(fields: &'static [GoField], json: &str) -> Option<&'static GoField> {
+            fields.iter().find_map(|g| match g.json {
+                "" => find(g.inlined(), json),
+                name => (name == json).then_some(g),
+            })
+        }
+        find(self.id().go(), json)
     }
 
     /// The name without its package: `Pod`.
