@@ -9,9 +9,11 @@
 
 pub mod errno;
 pub mod fs;
+pub mod kernel;
 pub mod program;
 pub mod signal;
 pub mod sys;
+pub mod testing;
 
 pub use errno::Errno;
 pub use program::{Entry, Exec, Program, Step};
