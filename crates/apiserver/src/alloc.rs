@@ -47,7 +47,8 @@ impl Range {
     pub(crate) fn pick(&mut self, chance: &mut Stream) -> Option<u32> {
         let upper = self.size - self.band;
         let start = self.band + chance.below(u64::from(upper)) as u32;
-        let candidates = (0..upper).map(|i| self.band + (start - self.band + i) % upper).chain(0..self.band);
+        let band = self.band;
+        let candidates = (0..upper).map(move |i| band + (start - band + i) % upper).chain(0..band);
         for c in candidates {
             let v = self.first + c;
             if self.take(v) {

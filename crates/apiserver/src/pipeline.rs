@@ -83,7 +83,7 @@ impl ApiServer {
             "" => FieldSelector::default(),
             s => FieldSelector::parse(s).map_err(|e| Status::bad_request(e.to_string()))?,
         };
-        for term in fields.terms() {
+        for term in fields.terms.iter() {
             let known = matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")
                 || r.rules.fields.iter().any(|(n, _)| *n == term.field);
             if !known {
@@ -464,9 +464,9 @@ impl ApiServer {
         match op.options.patch {
             Some(PatchType::Json) => api::patch::json_patch(current, &op.body)
                 .map_err(|e| Status::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {e}"))),
-            Some(PatchType::Merge) => Ok(api::patch::merge_patch(current, &op.body)),
+            Some(PatchType::Merge) => Ok(api::patch::merge(current, &op.body)),
             Some(PatchType::Strategic) => match r.ty {
-                Some(ty) => api::patch::strategic_merge_patch(ty, current, &op.body).map_err(|e| bad(e.to_string())),
+                Some(ty) => api::patch::strategic(current, &op.body, Some(ty)).map_err(|e| bad(e.to_string())),
                 None => Err(Status::unsupported_media_type(
                     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
                 )),
@@ -478,7 +478,7 @@ impl ApiServer {
 
     /// Server-side apply onto an existing object.
     fn apply_patch(&mut self, _cx: &mut Cx, _r: &Resource, op: &Op, current: &Value) -> Result<Value, Status> {
-        Ok(api::patch::merge_patch(current, &op.body))
+        Ok(api::patch::merge(current, &op.body))
     }
 
     /// Server-side apply of what does not exist yet.

@@ -175,7 +175,7 @@ pub(crate) fn parse_path(path: &str) -> Path<'_> {
         ["namespaces", ns, sub @ ("status" | "finalize")] => {
             Path::Resource { group, version, plural: "namespaces", namespace: "", name: ns, sub }
         }
-        ["namespaces", ns, plural, ref tail @ ..] if group.is_empty() || !tail.is_empty() || rest.len() >= 3 => {
+        ["namespaces", ns, plural, tail @ ..] => {
             let name = tail.first().copied().unwrap_or("");
             Path::Resource { group, version, plural, namespace: ns, name, sub: sub_of(4) }
         }

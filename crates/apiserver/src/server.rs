@@ -367,3 +367,79 @@ impl ApiServer {
         req.method == Method::Head
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::obj;
+    use api::wire::Credentials;
+
+    fn server() -> ApiServer {
+        let mut api = ApiServer::new(Seed(1), Settings::default());
+        api.bootstrap(Instant::ZERO);
+        let sa = obj!({"metadata": {"name": "default", "namespace": "default"}});
+        api.seed_object(Instant::ZERO, "serviceaccounts", "", "v1", sa);
+        api
+    }
+
+    fn admin(method: Method, path: &str) -> Request {
+        let mut r = Request::new(method, path);
+        r.credentials = Credentials::Certificate { name: "admin".into(), groups: vec!["system:masters".into()] };
+        r
+    }
+
+    fn call(api: &mut ApiServer, r: Request) -> Response {
+        match api.handle(Instant::from_secs(60), Cause::NONE, &r) {
+            Outcome::Done(r) => r,
+            other => panic!("not an answer: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_deployment_goes_through_the_pipeline() {
+        let mut api = server();
+        let text = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},"spec":{"selector":{"matchLabels":{"app":"d"}},
+            "template":{"metadata":{"labels":{"app":"d"}},"spec":{"containers":[{"name":"c","image":"nginx"}]}}}}"#;
+        let path = "/apis/apps/v1/namespaces/default/deployments";
+        let r = call(&mut api, admin(Method::Post, path).with_body(Body::text(text)));
+        assert_eq!(r.status, 201, "{:?}", r.value());
+        assert_eq!(r.value().at(&["spec", "replicas"]).int(), 1);
+        assert_eq!(r.value().generation(), 1);
+        let r = call(&mut api, admin(Method::Post, path).with_body(Body::text(text)));
+        assert_eq!(r.value().get("message").text(), "deployments.apps \"d\" already exists");
+        let bad = text.replace("\"selector\"", "\"selektor\"");
+        let r = call(&mut api, admin(Method::Post, path).with_query("fieldValidation", "Strict").with_body(Body::text(&bad)));
+        assert_eq!(
+            r.value().get("message").text(),
+            "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: unknown field \"spec.selektor\""
+        );
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+        let r = call(&mut api, admin(Method::Get, path).with_header("accept", table));
+        assert_eq!(
+            r.value().at(&["rows", "0", "cells"]).to_json(),
+            r#"["d","0/1",0,0,"0s","c","nginx","app=d"]"#
+        );
+        let r = call(&mut api, Request::get("/api/v1/pods"));
+        assert_eq!(
+            r.value().get("message").text(),
+            "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" at the cluster scope"
+        );
+    }
+
+    #[test]
+    fn a_pod_gets_what_admission_gives() {
+        let mut api = server();
+        let pod = obj!({"metadata": {"generateName": "p-"}, "spec": {"containers": [{"name": "c", "image": "nginx:1"}]}});
+        let r = call(&mut api, admin(Method::Post, "/api/v1/namespaces/default/pods").with_body(Body::Object(pod)));
+        let v = r.value();
+        assert_eq!(r.status, 201, "{v:?}");
+        assert_eq!(v.at(&["spec", "tolerations"]).len(), 2);
+        assert_eq!(v.at(&["spec", "containers", "0", "imagePullPolicy"]).text(), "IfNotPresent");
+        assert_eq!(v.at(&["spec", "containers", "0", "volumeMounts"]).len(), 1);
+        assert_eq!(v.at(&["status", "qosClass"]).text(), "BestEffort");
+        let name = v.name().to_owned();
+        let r = call(&mut api, admin(Method::Delete, &format!("/api/v1/namespaces/default/pods/{name}")));
+        assert_eq!(r.status, 200);
+        assert_eq!(api.store.count(api.resource("", "pods").unwrap()), 0);
+    }
+}

@@ -46,12 +46,12 @@ impl ApiServer {
     }
 
     /// Renders the object of a watch event.
-    pub(crate) fn render(&self, res: ResId, accept: &str, include: &str, v: Value, w: &mut Watch, now: Instant) -> Value {
-        match form(accept) {
+    pub(crate) fn render(&self, v: Value, w: &mut Watch, now: Instant) -> Value {
+        match form(&w.accept) {
             Form::Table => {
                 let first = !w.columns_sent;
                 w.columns_sent = true;
-                self.table(res, include, &v, now, first)
+                self.table(w.res, &w.include_object, &v, now, first)
             }
             Form::Partial => partial(&v),
             Form::Full => v,
@@ -171,7 +171,11 @@ fn custom_cells(custom: &Value, v: &Value, now: sim::Civil) -> Vec<Value> {
     }
     for c in custom.items() {
         let path = c.get("jsonPath").text();
-        let found = api::jsonpath::find(path, v).ok().and_then(|all| all.into_iter().next()).unwrap_or_default();
+        let found = api::jsonpath::JsonPath::parse(&format!("{{{path}}}"))
+            .and_then(|p| p.allow_missing(true).find(v))
+            .ok()
+            .and_then(|all| all.into_iter().flatten().next())
+            .unwrap_or_default();
         cells.push(match (c.get("type").text(), &found) {
             ("date", Value::Null) => "<unknown>".into(),
             ("date", t) => api::kinds::age(t, now).into(),

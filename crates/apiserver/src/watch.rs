@@ -136,8 +136,8 @@ impl ApiServer {
                 let mut out: Vec<Value> = events
                     .into_iter()
                     .map(|e| {
-                        let object = self.render(w.res, &w.accept.clone(), &w.include_object.clone(), e.object, w, upto);
-                        obj!({"type": e.type_name(), "object": object})
+                        let name = e.type_name();
+                        obj!({"type": name, "object": self.render(e.object, w, upto)})
                     })
                     .collect();
                 if starting {

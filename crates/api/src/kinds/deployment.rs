@@ -44,7 +44,7 @@ fn cells(v: &Value, now: Civil) -> Vec<Value> {
         object_age(v, now),
         names,
         images,
-        selector::format_label_selector(spec.get("selector")).into(),
+        selector::Selector::describe(spec.get("selector")).into(),
     ]
 }
 

@@ -125,7 +125,7 @@ pub(crate) fn default(v: &mut Value, key: &str, d: impl Into<Value>) {
 /// An age as tables print it: `5s`, `<unknown>` without a time.
 pub fn age(time: &Value, now: Civil) -> String {
     match Civil::parse(time.text()) {
-        Some(t) => crate::duration::human(core::time::Duration::from_secs((now.unix() - t.unix()).max(0) as u64)),
+        Some(t) => crate::duration::human((now.unix() - t.unix()).max(0) * 1_000_000_000),
         None => "<unknown>".into(),
     }
 }

@@ -26,7 +26,7 @@ pub const RULES: Rules = Rules {
             object_age(v, now),
             names,
             images,
-            selector::format_label_selector(v.at(&["spec", "selector"])).into(),
+            selector::Selector::describe(v.at(&["spec", "selector"])).into(),
         ]
     }),
     ..Rules::GENERIC
