@@ -5,13 +5,18 @@
 //! request pipeline are left to `apiserver`.
 
 pub mod decode;
+pub mod duration;
 pub mod field;
+pub mod gofmt;
 pub mod gostruct;
+pub mod gotemplate;
 mod json;
+pub mod jsonpath;
 mod key;
 pub mod kinds;
 pub mod names;
 pub mod object;
+pub mod patch;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

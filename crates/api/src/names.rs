@@ -181,3 +181,19 @@ mod tests {
         assert!(ENV_NAME_STRICT.contains("'my.env-name',  or 'MY_ENV.NAME',  or"));
     }
 }
+
+/// What is wrong with a name that becomes a segment of a path, as RBAC objects' names.
+pub fn path_segment(s: &str) -> Messages {
+    let mut out = Vec::new();
+    for bad in [".", ".."] {
+        if s == bad {
+            return vec![format!("may not be '{bad}'")];
+        }
+    }
+    for bad in ["/", "%"] {
+        if s.contains(bad) {
+            out.push(format!("may not contain '{bad}'"));
+        }
+    }
+    out
+}

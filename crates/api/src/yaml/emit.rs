@@ -107,7 +107,7 @@ impl Emitter {
         let text = match v {
             Value::Str(s) => return self.string(s, indent, space, true),
             Value::Null => "null".into(),
-            Value::Float(f) => go_g(*f),
+            Value::Float(f) => crate::gofmt::float(*f),
             Value::List(_) => "[]".into(),
             Value::Map(_) => "{}".into(),
             v => v.to_json(),
@@ -321,23 +321,6 @@ fn style(s: &str, key: bool) -> Style {
         Style::Plain if a.single => Style::Single,
         Style::Plain => Style::Double,
         s => s,
-    }
-}
-
-/// Go's `FormatFloat(f, 'g', -1, 64)`.
-fn go_g(f: f64) -> String {
-    if f == 0.0 {
-        return if f.is_sign_negative() { "-0".into() } else { "0".into() };
-    }
-    let text = format!("{f:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let e: i32 = exponent.parse().unwrap_or(0);
-    // With shortest digits Go decides by a precision of 6.
-    if !(-4..6).contains(&e) {
-        let sign = if e < 0 { '-' } else { '+' };
-        format!("{mantissa}e{sign}{:02}", e.abs())
-    } else {
-        format!("{f}")
     }
 }
 

@@ -1,0 +1,1076 @@
+//! The system calls of a process: [`Sys`] over a [`Kernel`] and a [`Network`].
+
+use super::file::FileKind;
+use super::process::FdEntry;
+use super::{EXEC_TIME, FileId, Gpid, Interest, Kernel, Network, PidNsId, Space};
+use crate::fs::{Cred, Device, Inode, Kind, Node, Tree, View, normalize};
+use crate::program::{Exec, Program};
+use crate::signal::{Disposition, Signal};
+use crate::sys::*;
+use crate::{Errno, fs};
+use core::task::Poll;
+use sim::{Instant, Limits};
+use smol_str::SmolStr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// One process's view of its kernel.
+pub struct Call<'a> {
+    pub(super) kernel: &'a mut Kernel,
+    pub(super) net: &'a mut dyn Network,
+    pub(super) pid: Gpid,
+    pub(super) env: Env,
+}
+
+/// What path calls need of a process, held apart from the kernel so that its files can be changed.
+struct Seat {
+    space: Arc<Space>,
+    cred: Cred,
+    cwd: SmolStr,
+    now: i64,
+}
+
+impl Seat {
+    fn view(&self) -> View<'_> {
+        View { ns: &self.space.mounts, cred: &self.cred, cwd: &self.cwd, now: self.now }
+    }
+}
+
+impl Call<'_> {
+    /// The process's own state; a process that calls exists, so the default is never seen.
+    fn seat(&mut self, path: &str) -> Result<Seat, Errno> {
+        let p = self.kernel.procs.get(&self.pid).ok_or(Errno::ESRCH)?;
+        let space = self.kernel.spaces.get(&p.space).cloned().ok_or(Errno::ESRCH)?;
+        let seat = Seat { space, cred: p.cred.clone(), cwd: p.cwd.clone(), now: self.kernel.unix() };
+        let full = normalize(&seat.cwd, path);
+        if full == "/proc"
+            || full.starts_with("/proc/")
+            || full.starts_with("/dev/std")
+            || full.starts_with("/dev/fd")
+        {
+            self.kernel.refresh_proc(self.pid);
+        }
+        Ok(seat)
+    }
+
+    fn ns(&self) -> PidNsId {
+        self.kernel.process(self.pid).map_or(0, |p| p.pids.0)
+    }
+
+    fn file_id(&self, fd: Fd) -> Result<FileId, Errno> {
+        self.kernel.process(self.pid).and_then(|p| p.fds.get(&fd)).map(|f| f.file).ok_or(Errno::EBADF)
+    }
+
+    fn kind(&self, fd: Fd) -> Result<FileKind, Errno> {
+        let id = self.file_id(fd)?;
+        Ok(self.kernel.files.get(&id).ok_or(Errno::EBADF)?.kind.clone())
+    }
+
+    fn socket_of(&self, fd: Fd) -> Result<(u64, SocketKind), Errno> {
+        match self.kind(fd)? {
+            FileKind::Socket(s, k) => Ok((s, k)),
+            _ => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    /// Gives a description the lowest free number not below `min`.
+    fn install(&mut self, file: FileId, min: Fd, cloexec: bool) -> Result<Fd, Errno> {
+        let p = self.kernel.proc_mut(self.pid).ok_or(Errno::ESRCH)?;
+        let fd = (min.max(0)..).find(|n| !p.fds.contains_key(n)).unwrap_or(Fd::MAX);
+        if fd as usize >= Limits::TABLE.files_max {
+            self.kernel.discard(file, self.net);
+            return Err(Errno::EMFILE);
+        }
+        if let Some(p) = self.kernel.proc_mut(self.pid) {
+            p.fds.insert(fd, FdEntry { file, cloexec });
+        }
+        self.kernel.retain(file);
+        Ok(fd)
+    }
+
+    fn watch(&mut self, interest: Interest) {
+        self.kernel.watch(self.pid, interest);
+    }
+
+    /// Passes a network call's answer on; what would block registers the interest.
+    fn on_socket<T>(&mut self, id: u64, r: Wait<T>) -> Wait<T> {
+        if r.is_pending() {
+            self.watch(Interest::Socket(id));
+        }
+        r
+    }
+
+    fn open_device(&mut self, d: Device, flags: OpenFlags) -> Result<Fd, Errno> {
+        let kind = match d {
+            Device::Null => FileKind::Null,
+            Device::Zero => FileKind::Zero,
+            Device::Full => FileKind::Full,
+            Device::Random | Device::Urandom => FileKind::Random,
+            Device::Tty | Device::Console => {
+                let tty = self.kernel.process(self.pid).and_then(|p| p.tty).ok_or(Errno::ENXIO)?;
+                FileKind::Tty(tty)
+            }
+            Device::Fd(n) => {
+                let file = self.file_id(n).map_err(|_| Errno::ENOENT)?;
+                return self.install(file, 0, flags.cloexec);
+            }
+        };
+        let id = self.kernel.add_file(kind, flags);
+        self.install(id, 0, flags.cloexec)
+    }
+
+    fn open_node(&mut self, n: Node, path: &str, flags: OpenFlags, seat: &Seat) -> Result<Fd, Errno> {
+        let inode = self.kernel.vfs.inode(n).ok_or(Errno::ENOENT)?;
+        let proc = seat.space.proc == Some(n.0);
+        let kind = match &inode.kind {
+            Kind::Dir(_) if flags.write => return Err(Errno::EISDIR),
+            Kind::Dir(_) => FileKind::Dir(n),
+            Kind::File(c) if proc => {
+                if flags.write {
+                    FileKind::Sysctl(super::proc::sysctl_name(path).ok_or(Errno::EACCES)?)
+                } else {
+                    FileKind::Snapshot(c.bytes())
+                }
+            }
+            Kind::File(_) => {
+                if flags.truncate && flags.write {
+                    self.kernel.vfs.set_len(n, 0, seat.now)?;
+                }
+                FileKind::Regular(n)
+            }
+            Kind::Socket => return Err(Errno::ENXIO),
+            Kind::Symlink(_) => return Err(Errno::ELOOP),
+            Kind::Device(_) => return Err(Errno::ENXIO),
+        };
+        let id = self.kernel.add_file(kind, flags);
+        self.install(id, 0, flags.cloexec)
+    }
+
+    fn read_pipe(&mut self, id: u64, max: usize) -> Wait<Vec<u8>> {
+        let Some(p) = self.kernel.pipes.get_mut(&id) else { return Poll::Ready(Ok(Vec::new())) };
+        if p.data.is_empty() {
+            if p.writers == 0 {
+                return Poll::Ready(Ok(Vec::new()));
+            }
+            self.watch(Interest::PipeRead(id));
+            return Poll::Pending;
+        }
+        let n = p.data.len().min(max);
+        let data = Arc::make_mut(&mut p.data);
+        let out = if n == data.len() { core::mem::take(data) } else { data.drain(..n).collect() };
+        self.kernel.wake(Interest::PipeWrite(id));
+        Poll::Ready(Ok(out))
+    }
+
+    fn write_pipe(&mut self, id: u64, data: &[u8]) -> Wait<usize> {
+        const ATOMIC: usize = 4096;
+        let Some(p) = self.kernel.pipes.get_mut(&id) else { return Poll::Ready(Err(Errno::EPIPE)) };
+        if p.readers == 0 {
+            self.kernel.signal(self.pid, self.pid, Signal::PIPE);
+            return Poll::Ready(Err(Errno::EPIPE));
+        }
+        let room = Limits::TABLE.pipe_bytes_max.saturating_sub(p.data.len());
+        if room < data.len().min(ATOMIC) {
+            self.watch(Interest::PipeWrite(id));
+            return Poll::Pending;
+        }
+        let n = room.min(data.len());
+        Arc::make_mut(&mut p.data).extend(data.iter().take(n));
+        if p.out {
+            self.kernel.outputs.insert(id);
+        }
+        self.kernel.wake(Interest::PipeRead(id));
+        Poll::Ready(Ok(n))
+    }
+
+    fn read_tty(&mut self, id: u64, max: usize) -> Wait<Vec<u8>> {
+        let Some(t) = self.kernel.tty_mut(id) else { return Poll::Ready(Err(Errno::EIO)) };
+        if t.eofs.first() == Some(&0) {
+            t.eofs.remove(0);
+            return Poll::Ready(Ok(Vec::new()));
+        }
+        if t.input.is_empty() {
+            if t.closed {
+                return Poll::Ready(Ok(Vec::new()));
+            }
+            self.watch(Interest::TtyRead(id));
+            return Poll::Pending;
+        }
+        let mut n = t.input.len().min(max);
+        if t.modes.canonical
+            && let Some(i) = t.input.iter().position(|b| *b == b'\n')
+        {
+            n = n.min(i + 1);
+        }
+        if let Some(e) = t.eofs.first() {
+            n = n.min(*e);
+        }
+        let out: Vec<u8> = t.input.drain(..n).collect();
+        for e in &mut t.eofs {
+            *e = e.saturating_sub(n);
+        }
+        Poll::Ready(Ok(out))
+    }
+
+    fn write_tty(&mut self, id: u64, data: &[u8]) -> Wait<usize> {
+        let Some(t) = self.kernel.tty_mut(id) else { return Poll::Ready(Err(Errno::EIO)) };
+        if !t.room() {
+            self.watch(Interest::TtyWrite(id));
+            return Poll::Pending;
+        }
+        t.put(data);
+        self.kernel.tty_outputs.insert(id);
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn write_file(&mut self, id: FileId, node: Node, data: &[u8]) -> Result<usize, Errno> {
+        let now = self.kernel.unix();
+        let f = self.kernel.files.get(&id).ok_or(Errno::EBADF)?;
+        let at = if f.flags.append { self.kernel.vfs.inode(node).map_or(0, Inode::size) } else { f.pos };
+        let n = self.kernel.vfs.write_at(node, at, data, now)?;
+        if let Some(f) = self.kernel.files.get_mut(&id) {
+            f.pos = at + n as u64;
+        }
+        Ok(n)
+    }
+
+    fn statted(&self, fd: Fd) -> Result<Stat, Errno> {
+        let dev = |kind: FileType, rdev: (u32, u32)| Stat {
+            kind,
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime: self.kernel.unix(),
+            nlink: 1,
+            ino: self.file_id(fd).unwrap_or(0),
+            dev: 0,
+            rdev,
+        };
+        Ok(match self.kind(fd)? {
+            FileKind::Regular(n) | FileKind::Dir(n) => {
+                self.kernel.vfs.inode(n).ok_or(Errno::EBADF)?.stat(u64::from(n.0), n.1)
+            }
+            FileKind::Snapshot(_) | FileKind::Sysctl(_) => dev(FileType::Regular, (0, 0)),
+            FileKind::PipeRead(_) | FileKind::PipeWrite(_) => dev(FileType::Fifo, (0, 0)),
+            FileKind::Tty(t) => dev(FileType::Character, (136, self.kernel.tty(t).map_or(0, |t| t.index))),
+            FileKind::Null => dev(FileType::Character, Device::Null.numbers()),
+            FileKind::Zero => dev(FileType::Character, Device::Zero.numbers()),
+            FileKind::Full => dev(FileType::Character, Device::Full.numbers()),
+            FileKind::Random => dev(FileType::Character, Device::Random.numbers()),
+            FileKind::Socket(..) | FileKind::Rpc(_) => dev(FileType::Socket, (0, 0)),
+        })
+    }
+
+    /// The pids that `kill` addresses.
+    fn targets(&self, pid: i64) -> Result<Vec<Gpid>, Errno> {
+        let ns = self.ns();
+        let group = |g: Gpid| -> Vec<Gpid> {
+            self.kernel.processes().filter(|(_, p)| p.pgid == g && p.exit.is_none()).map(|(n, _)| n).collect()
+        };
+        let list = match pid {
+            1.. => {
+                let p = Pid::try_from(pid).map_err(|_| Errno::ESRCH)?;
+                self.kernel.global(ns, p).into_iter().collect()
+            }
+            0 => group(self.kernel.process(self.pid).map_or(0, |p| p.pgid)),
+            -1 => self
+                .kernel
+                .processes()
+                .filter(|(n, p)| *n != self.pid && (ns == 0 || p.pids.0 == ns) && p.pids.1 != 1)
+                .map(|(n, _)| n)
+                .collect(),
+            _ => {
+                let p = Pid::try_from(pid.unsigned_abs()).map_err(|_| Errno::ESRCH)?;
+                group(self.kernel.global(ns, p).unwrap_or(0))
+            }
+        };
+        if list.is_empty() { Err(Errno::ESRCH) } else { Ok(list) }
+    }
+
+    fn spawned(&mut self, s: &Spawn) -> Result<Pid, Errno> {
+        let mut seat = self.seat("/")?;
+        let me = self.kernel.procs.get(&self.pid).cloned().ok_or(Errno::ESRCH)?;
+        let env = s.env.clone().unwrap_or_else(|| me.env.clone());
+        if let Some(dir) = &s.cwd {
+            let (f, n) = self.kernel.vfs.lookup(&seat.view(), dir, true)?;
+            if !self.kernel.vfs.inode(n).is_some_and(Inode::is_dir) {
+                return Err(Errno::ENOTDIR);
+            }
+            seat.cwd = f.path.into();
+        }
+        if let Some((uid, gid)) = s.user {
+            if me.cred.uid != 0 && me.cred.uid != uid {
+                return Err(Errno::EPERM);
+            }
+            seat.cred =
+                Cred { uid, gid, groups: Arc::from([]), caps: if uid == 0 { me.cred.caps } else { 0 } };
+        }
+        let path = self.kernel.search(&seat.view(), &s.path, env.get("PATH").unwrap_or("/bin:/usr/bin"))?;
+        let (program, _) = self.kernel.load(&seat.view(), &path, s.argv.clone())?;
+        let child = self.kernel.fork(self.pid, program)?;
+        let files: Option<Vec<(Fd, FileId)>> = match &s.fds {
+            None => None,
+            Some(map) => {
+                Some(map.iter().filter_map(|(to, from)| Some((*to, self.file_id(*from).ok()?))).collect())
+            }
+        };
+        let mut drop = Vec::new();
+        if let Some(list) = files {
+            for (_, f) in &list {
+                self.kernel.retain(*f);
+            }
+            if let Some(c) = self.kernel.proc_mut(child) {
+                drop.extend(c.fds.values().map(|f| f.file));
+                c.fds.clear();
+                for (fd, file) in list {
+                    if let Some(old) = c.fds.insert(fd, FdEntry { file, cloexec: false }) {
+                        drop.push(old.file);
+                    }
+                }
+            }
+        }
+        if let Some(c) = self.kernel.proc_mut(child) {
+            c.cwd = seat.cwd;
+            c.cred = seat.cred;
+            if s.new_group {
+                c.pgid = child;
+            }
+        }
+        for f in drop {
+            self.kernel.release(f, self.net);
+        }
+        if let Err(e) = self.kernel.exec(child, &Exec { path, argv: s.argv.clone(), env }, self.net) {
+            if let Some(p) = self.kernel.proc_mut(self.pid) {
+                p.children.remove(&child);
+            }
+            self.kernel.exit(child, ExitStatus::Exited(127), self.net);
+            self.kernel.reap(child);
+            return Err(e);
+        }
+        self.kernel.delay(child, EXEC_TIME);
+        Ok(self.kernel.pid_in(me.pids.0, child))
+    }
+}
+
+impl Kernel {
+    /// Lets a process that is ready run only later.
+    fn delay(&mut self, pid: Gpid, time: sim::Duration) {
+        if let Some(p) = self.proc_mut(pid) {
+            p.queued = false;
+            self.ready.retain(|r| *r != pid);
+        }
+        let at = self.now + time;
+        self.watch(pid, Interest::Timer(at));
+    }
+}
+
+impl Sys for Call<'_> {
+    fn open(&mut self, path: &str, flags: OpenFlags, mode: u32) -> Result<Fd, Errno> {
+        let seat = self.seat(path)?;
+        let v = seat.view();
+        let f = self.kernel.vfs.find(&v, path, !(flags.create && flags.exclusive))?;
+        let Some(n) = f.node else {
+            if !flags.create {
+                return Err(Errno::ENOENT);
+            }
+            if path.ends_with('/') {
+                return Err(Errno::EISDIR);
+            }
+            let umask = self.kernel.process(self.pid).map_or(0o022, |p| p.umask);
+            let inode = Inode::file(Vec::new(), mode & !umask & 0o7777, seat.now);
+            // The path as found: a dangling link is made good where it points to.
+            let n = self.kernel.vfs.create(&v, &f.path, inode)?;
+            return self.open_node(n, &f.path, flags, &seat);
+        };
+        if flags.create && flags.exclusive {
+            return Err(Errno::EEXIST);
+        }
+        let inode = self.kernel.vfs.inode(n).ok_or(Errno::ENOENT)?;
+        let device = if let Kind::Device(d) = inode.kind { Some(d) } else { None };
+        let want = u32::from(flags.read) * 4 + u32::from(flags.write) * 2;
+        if !matches!(device, Some(Device::Fd(_))) && !seat.cred.may(inode, want) {
+            return Err(Errno::EACCES);
+        }
+        if let Some(d) = device {
+            return self.open_device(d, flags);
+        }
+        if flags.write && f.read_only {
+            return Err(Errno::EROFS);
+        }
+        self.open_node(n, &f.path, flags, &seat)
+    }
+
+    fn close(&mut self, fd: Fd) -> Result<(), Errno> {
+        let p = self.kernel.proc_mut(self.pid).ok_or(Errno::ESRCH)?;
+        let f = p.fds.remove(&fd).ok_or(Errno::EBADF)?;
+        self.kernel.release(f.file, self.net);
+        Ok(())
+    }
+
+    fn read(&mut self, fd: Fd, max: usize) -> Wait<Vec<u8>> {
+        let id = match self.file_id(fd) {
+            Ok(id) => id,
+            Err(e) => return Poll::Ready(Err(e)),
+        };
+        let max = max.min(Limits::TABLE.file_bytes_max);
+        let Some(f) = self.kernel.files.get(&id) else { return Poll::Ready(Err(Errno::EBADF)) };
+        let (kind, pos) = (f.kind.clone(), f.pos);
+        if !f.flags.read {
+            return Poll::Ready(Err(Errno::EBADF));
+        }
+        let data = match kind {
+            FileKind::Regular(n) => self.kernel.vfs.read_at(n, pos, max),
+            FileKind::Dir(_) => Err(Errno::EISDIR),
+            FileKind::Snapshot(b) => {
+                let start = usize::try_from(pos).unwrap_or(usize::MAX).min(b.len());
+                let end = start.saturating_add(max).min(b.len());
+                Ok(b.get(start..end).unwrap_or_default().to_vec())
+            }
+            FileKind::Null => Ok(Vec::new()),
+            FileKind::Zero | FileKind::Full => Ok(vec![0; max.min(Limits::TABLE.pipe_bytes_max)]),
+            FileKind::Random => {
+                let n = max.min(Limits::TABLE.pipe_bytes_max);
+                Ok((0..n).map(|_| self.kernel.stream.bits() as u8).collect())
+            }
+            FileKind::PipeRead(p) => return self.read_pipe(p, max),
+            FileKind::Tty(t) => return self.read_tty(t, max),
+            FileKind::Socket(s, _) => {
+                let r = self.net.recv(s, max);
+                return self.on_socket(s, r);
+            }
+            FileKind::PipeWrite(_) | FileKind::Sysctl(_) => Err(Errno::EBADF),
+            FileKind::Rpc(_) => Err(Errno::EINVAL),
+        };
+        if let (Ok(d), Some(f)) = (&data, self.kernel.files.get_mut(&id)) {
+            f.pos += d.len() as u64;
+        }
+        Poll::Ready(data)
+    }
+
+    fn write(&mut self, fd: Fd, data: &[u8]) -> Wait<usize> {
+        let id = match self.file_id(fd) {
+            Ok(id) => id,
+            Err(e) => return Poll::Ready(Err(e)),
+        };
+        let Some(f) = self.kernel.files.get(&id) else { return Poll::Ready(Err(Errno::EBADF)) };
+        if !f.flags.write {
+            return Poll::Ready(Err(Errno::EBADF));
+        }
+        match f.kind.clone() {
+            FileKind::Regular(n) => Poll::Ready(self.write_file(id, n, data)),
+            FileKind::Null | FileKind::Zero | FileKind::Random => Poll::Ready(Ok(data.len())),
+            FileKind::Full => Poll::Ready(Err(Errno::ENOSPC)),
+            FileKind::Sysctl(name) => {
+                let text = String::from_utf8_lossy(data).into_owned();
+                self.kernel.set_sysctl(self.pid, &name, &text);
+                Poll::Ready(Ok(data.len()))
+            }
+            FileKind::PipeWrite(p) => self.write_pipe(p, data),
+            FileKind::Tty(t) => self.write_tty(t, data),
+            FileKind::Socket(s, _) => {
+                let r = self.net.send(s, data);
+                if let Poll::Ready(Err(Errno::EPIPE)) = r {
+                    self.kernel.signal(self.pid, self.pid, Signal::PIPE);
+                }
+                self.on_socket(s, r)
+            }
+            FileKind::Dir(_) | FileKind::Snapshot(_) | FileKind::PipeRead(_) => {
+                Poll::Ready(Err(Errno::EBADF))
+            }
+            FileKind::Rpc(_) => Poll::Ready(Err(Errno::EINVAL)),
+        }
+    }
+
+    fn seek(&mut self, fd: Fd, offset: i64, whence: Whence) -> Result<u64, Errno> {
+        let id = self.file_id(fd)?;
+        let f = self.kernel.files.get(&id).ok_or(Errno::EBADF)?;
+        let size = match &f.kind {
+            FileKind::Regular(n) => self.kernel.vfs.inode(*n).map_or(0, Inode::size),
+            FileKind::Snapshot(b) => b.len() as u64,
+            FileKind::Null | FileKind::Zero | FileKind::Random => 0,
+            _ => return Err(Errno::ESPIPE),
+        };
+        let base = match whence {
+            Whence::Start => 0,
+            Whence::Current => f.pos,
+            Whence::End => size,
+        };
+        let pos = base.checked_add_signed(offset).ok_or(Errno::EINVAL)?;
+        if let Some(f) = self.kernel.files.get_mut(&id) {
+            f.pos = pos;
+        }
+        Ok(pos)
+    }
+
+    fn ftruncate(&mut self, fd: Fd, size: u64) -> Result<(), Errno> {
+        let now = self.kernel.unix();
+        match self.kind(fd)? {
+            FileKind::Regular(n) => self.kernel.vfs.set_len(n, size, now),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn fstat(&mut self, fd: Fd) -> Result<Stat, Errno> {
+        self.statted(fd)
+    }
+
+    fn stat(&mut self, path: &str) -> Result<Stat, Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.stat(&seat.view(), path, true)
+    }
+
+    fn lstat(&mut self, path: &str) -> Result<Stat, Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.stat(&seat.view(), path, false)
+    }
+
+    fn access(&mut self, path: &str, want: u32) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        let (f, n) = self.kernel.vfs.lookup(&seat.view(), path, true)?;
+        let inode = self.kernel.vfs.inode(n).ok_or(Errno::ENOENT)?;
+        if want & 2 != 0 && f.read_only {
+            return Err(Errno::EROFS);
+        }
+        if seat.cred.may(inode, want) { Ok(()) } else { Err(Errno::EACCES) }
+    }
+
+    fn readdir(&mut self, path: &str) -> Result<Vec<DirEntry>, Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.readdir(&seat.view(), path)
+    }
+
+    fn mkdir(&mut self, path: &str, mode: u32) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        let umask = self.kernel.process(self.pid).map_or(0o022, |p| p.umask);
+        self.kernel.vfs.create(&seat.view(), path, Inode::dir(mode & !umask & 0o7777, 0)).map(|_| ())
+    }
+
+    fn rmdir(&mut self, path: &str) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.rmdir(&seat.view(), path)
+    }
+
+    fn unlink(&mut self, path: &str) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.unlink(&seat.view(), path)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        let seat = self.seat(from)?;
+        self.kernel.vfs.rename(&seat.view(), from, to)
+    }
+
+    fn link(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        let seat = self.seat(from)?;
+        self.kernel.vfs.link(&seat.view(), from, to)
+    }
+
+    fn symlink(&mut self, target: &str, path: &str) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        let inode = Inode::new(Kind::Symlink(target.into()), 0o777, 0);
+        self.kernel.vfs.create(&seat.view(), path, inode).map(|_| ())
+    }
+
+    fn readlink(&mut self, path: &str) -> Result<String, Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.readlink(&seat.view(), path)
+    }
+
+    fn chmod(&mut self, path: &str, mode: u32) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.chmod(&seat.view(), path, mode)
+    }
+
+    fn chown(&mut self, path: &str, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.chown(&seat.view(), path, uid, gid)
+    }
+
+    fn truncate(&mut self, path: &str, size: u64) -> Result<(), Errno> {
+        let fd = self.open(path, OpenFlags { read: false, write: true, ..OpenFlags::READ }, 0)?;
+        let r = self.ftruncate(fd, size);
+        self.close(fd)?;
+        r
+    }
+
+    fn utimes(&mut self, path: &str, mtime: Option<i64>) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        self.kernel.vfs.utimes(&seat.view(), path, mtime)
+    }
+
+    fn umask(&mut self, mask: u32) -> u32 {
+        match self.kernel.proc_mut(self.pid) {
+            Some(p) => core::mem::replace(&mut p.umask, mask & 0o777),
+            None => 0o022,
+        }
+    }
+
+    fn cwd(&mut self) -> String {
+        self.kernel.process(self.pid).map_or_else(|| "/".into(), |p| p.cwd.to_string())
+    }
+
+    fn chdir(&mut self, path: &str) -> Result<(), Errno> {
+        let seat = self.seat(path)?;
+        let (f, n) = self.kernel.vfs.lookup(&seat.view(), path, true)?;
+        let inode = self.kernel.vfs.inode(n).ok_or(Errno::ENOENT)?;
+        if !inode.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        if !seat.cred.may(inode, 1) {
+            return Err(Errno::EACCES);
+        }
+        if let Some(p) = self.kernel.proc_mut(self.pid) {
+            p.cwd = f.path.into();
+        }
+        Ok(())
+    }
+
+    fn realpath(&mut self, path: &str) -> Result<String, Errno> {
+        let seat = self.seat(path)?;
+        Ok(self.kernel.vfs.lookup(&seat.view(), path, true)?.0.path)
+    }
+
+    fn mounts(&mut self) -> Vec<MountInfo> {
+        match self.seat("/") {
+            Ok(s) => self.kernel.vfs.mount_table(&s.space.mounts),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn mount(&mut self, source: &str, target: &str, fstype: &str, options: &str) -> Result<(), Errno> {
+        let seat = self.seat(target)?;
+        if !seat.cred.can(fs::cap::SYS_ADMIN) {
+            return Err(Errno::EPERM);
+        }
+        let bind = options.split(',').any(|o| o == "bind" || o == "rbind");
+        let ro = options.split(',').any(|o| o == "ro");
+        let node = if bind {
+            self.kernel.vfs.lookup(&seat.view(), source, true)?.1
+        } else if fstype == "tmpfs" {
+            let size = options.split(',').find_map(|o| o.strip_prefix("size=")).and_then(size_option);
+            (self.kernel.vfs.add(Tree::new(seat.now), "tmpfs", source, size), Tree::ROOT)
+        } else {
+            return Err(Errno::ENODEV);
+        };
+        let target = normalize(&seat.cwd, target);
+        let space = self.kernel.process(self.pid).map_or(0, |p| p.space);
+        self.kernel.mount_in(space, &target, node, ro)
+    }
+
+    fn umount(&mut self, target: &str) -> Result<(), Errno> {
+        let seat = self.seat(target)?;
+        if !seat.cred.can(fs::cap::SYS_ADMIN) {
+            return Err(Errno::EPERM);
+        }
+        let path = self.kernel.vfs.lookup(&seat.view(), target, true)?.0.path;
+        let mut space = seat.space.clone();
+        self.kernel.vfs.umount(&mut Arc::make_mut(&mut space).mounts, &path)?;
+        let id = self.kernel.process(self.pid).map_or(0, |p| p.space);
+        self.kernel.spaces.insert(id, space);
+        Ok(())
+    }
+
+    fn pipe(&mut self) -> Result<(Fd, Fd), Errno> {
+        let id = self.kernel.add_pipe();
+        let r = self.kernel.add_file(FileKind::PipeRead(id), OpenFlags::READ);
+        let w = self.kernel.add_file(FileKind::PipeWrite(id), OpenFlags::WRITE);
+        let r = match self.install(r, 0, false) {
+            Ok(r) => r,
+            Err(e) => {
+                self.kernel.discard(w, self.net);
+                return Err(e);
+            }
+        };
+        match self.install(w, 0, false) {
+            Ok(w) => Ok((r, w)),
+            Err(e) => {
+                let _ = self.close(r);
+                Err(e)
+            }
+        }
+    }
+
+    fn dup(&mut self, fd: Fd, min: Fd) -> Result<Fd, Errno> {
+        let id = self.file_id(fd)?;
+        self.install(id, min, false)
+    }
+
+    fn dup2(&mut self, fd: Fd, to: Fd) -> Result<(), Errno> {
+        let id = self.file_id(fd)?;
+        if to < 0 || to as usize >= Limits::TABLE.files_max {
+            return Err(Errno::EBADF);
+        }
+        if fd == to {
+            return Ok(());
+        }
+        self.kernel.retain(id);
+        let old = self
+            .kernel
+            .proc_mut(self.pid)
+            .and_then(|p| p.fds.insert(to, FdEntry { file: id, cloexec: false }));
+        if let Some(old) = old {
+            self.kernel.release(old.file, self.net);
+        }
+        Ok(())
+    }
+
+    fn set_cloexec(&mut self, fd: Fd, on: bool) -> Result<(), Errno> {
+        let p = self.kernel.proc_mut(self.pid).ok_or(Errno::ESRCH)?;
+        p.fds.get_mut(&fd).ok_or(Errno::EBADF)?.cloexec = on;
+        Ok(())
+    }
+
+    fn isatty(&mut self, fd: Fd) -> bool {
+        matches!(self.kind(fd), Ok(FileKind::Tty(_)))
+    }
+
+    fn tty_size(&mut self, fd: Fd) -> Option<(u16, u16)> {
+        match self.kind(fd) {
+            Ok(FileKind::Tty(t)) => self.kernel.tty(t).map(|t| t.size),
+            _ => None,
+        }
+    }
+
+    fn tty_modes(&mut self, fd: Fd, modes: TtyModes) -> Result<TtyModes, Errno> {
+        let FileKind::Tty(t) = self.kind(fd)? else { return Err(Errno::ENOTTY) };
+        let t = self.kernel.tty_mut(t).ok_or(Errno::EIO)?;
+        if !modes.canonical {
+            let mut edit = core::mem::take(&mut t.edit);
+            t.input.append(&mut edit);
+        }
+        Ok(core::mem::replace(&mut t.modes, modes))
+    }
+
+    fn tcsetpgrp(&mut self, fd: Fd, pgid: Pid) -> Result<(), Errno> {
+        let FileKind::Tty(t) = self.kind(fd)? else { return Err(Errno::ENOTTY) };
+        let g = self.kernel.global(self.ns(), pgid).ok_or(Errno::ESRCH)?;
+        self.kernel.tty_mut(t).ok_or(Errno::EIO)?.foreground = g;
+        Ok(())
+    }
+
+    fn spawn(&mut self, spawn: &Spawn) -> Result<Pid, Errno> {
+        self.spawned(spawn)
+    }
+
+    fn fork(&mut self, program: Box<dyn Program>) -> Result<Pid, Errno> {
+        let ns = self.ns();
+        let child = self.kernel.fork(self.pid, program)?;
+        Ok(self.kernel.pid_in(ns, child))
+    }
+
+    fn exec_error(&mut self) -> Option<Errno> {
+        self.kernel.proc_mut(self.pid)?.exec_error.take()
+    }
+
+    fn wait(&mut self, child: Child) -> Wait<(Pid, ExitStatus)> {
+        let ns = self.ns();
+        let Some(me) = self.kernel.process(self.pid) else { return Poll::Ready(Err(Errno::ECHILD)) };
+        let wanted: Vec<Gpid> = match child {
+            Child::Any => me.children.iter().copied().collect(),
+            Child::Pid(p) => {
+                self.kernel.global(ns, p).filter(|g| me.children.contains(g)).into_iter().collect()
+            }
+        };
+        if wanted.is_empty() {
+            return Poll::Ready(Err(Errno::ECHILD));
+        }
+        for g in wanted {
+            if let Some(status) = self.kernel.process(g).and_then(|p| p.exit) {
+                let pid = self.kernel.pid_in(ns, g);
+                self.kernel.reap(g);
+                return Poll::Ready(Ok((pid, status)));
+            }
+        }
+        self.watch(Interest::Child(self.pid));
+        Poll::Pending
+    }
+
+    fn kill(&mut self, pid: i64, signal: Signal) -> Result<(), Errno> {
+        let (mut sent, mut denied) = (false, false);
+        for t in self.targets(pid)? {
+            if self.kernel.may_signal(self.pid, t) {
+                self.kernel.signal(self.pid, t, signal);
+                sent = true;
+            } else {
+                denied = true;
+            }
+        }
+        if denied && !sent { Err(Errno::EPERM) } else { Ok(()) }
+    }
+
+    fn sigaction(&mut self, signal: Signal, disposition: Disposition) -> Disposition {
+        self.kernel.disposition(self.pid, signal, disposition)
+    }
+
+    fn take_signal(&mut self) -> Option<Signal> {
+        let p = self.kernel.proc_mut(self.pid)?;
+        if p.pending == 0 {
+            return None;
+        }
+        let n = p.pending.trailing_zeros();
+        p.pending &= !(1 << n);
+        Some(Signal(n as u8))
+    }
+
+    fn setpgid(&mut self, pid: Pid, pgid: Pid) -> Result<(), Errno> {
+        let ns = self.ns();
+        let target = if pid == 0 { self.pid } else { self.kernel.global(ns, pid).ok_or(Errno::ESRCH)? };
+        let group = if pgid == 0 { target } else { self.kernel.global(ns, pgid).ok_or(Errno::EPERM)? };
+        let p = self.kernel.proc_mut(target).ok_or(Errno::ESRCH)?;
+        p.pgid = group;
+        Ok(())
+    }
+
+    fn pid(&self) -> Pid {
+        self.kernel.process(self.pid).map_or(0, |p| p.pids.1)
+    }
+
+    fn ppid(&self) -> Pid {
+        let parent = self.kernel.process(self.pid).map_or(0, |p| p.parent);
+        self.kernel.pid_in(self.ns(), parent)
+    }
+
+    fn uid(&self) -> u32 {
+        self.kernel.process(self.pid).map_or(0, |p| p.cred.uid)
+    }
+
+    fn gid(&self) -> u32 {
+        self.kernel.process(self.pid).map_or(0, |p| p.cred.gid)
+    }
+
+    fn groups(&self) -> Vec<u32> {
+        self.kernel.process(self.pid).map_or_else(Vec::new, |p| p.cred.groups.to_vec())
+    }
+
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn processes(&mut self) -> Vec<ProcessInfo> {
+        self.kernel.process_list(self.ns())
+    }
+
+    fn set_memory(&mut self, bytes: u64) {
+        self.kernel.charge_memory(self.pid, bytes);
+    }
+
+    fn hostname(&self) -> SmolStr {
+        self.kernel
+            .process(self.pid)
+            .and_then(|p| self.kernel.space(p.space))
+            .map_or_else(SmolStr::default, |s| s.hostname.clone())
+    }
+
+    fn set_hostname(&mut self, name: &str) -> Result<(), Errno> {
+        let p = self.kernel.process(self.pid).ok_or(Errno::ESRCH)?;
+        if !p.cred.can(fs::cap::SYS_ADMIN) {
+            return Err(Errno::EPERM);
+        }
+        let space = p.space;
+        self.kernel.space_mut(space).ok_or(Errno::ESRCH)?.hostname = name.into();
+        Ok(())
+    }
+
+    fn uname(&self) -> Uname {
+        let m = &self.kernel.machine;
+        Uname {
+            sysname: SmolStr::new_static("Linux"),
+            nodename: self.hostname(),
+            release: m.release.clone(),
+            version: m.version.clone(),
+            machine: m.machine.clone(),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.kernel.now
+    }
+
+    fn epoch(&self) -> sim::Epoch {
+        self.kernel.epoch
+    }
+
+    fn sleep_until(&mut self, at: Instant) -> Poll<()> {
+        if self.kernel.now >= at {
+            return Poll::Ready(());
+        }
+        self.watch(Interest::Timer(at));
+        Poll::Pending
+    }
+
+    fn random(&mut self) -> u64 {
+        self.kernel.stream.bits()
+    }
+
+    fn socket(&mut self, kind: SocketKind, v6: bool) -> Result<Fd, Errno> {
+        let p = self.kernel.process(self.pid).ok_or(Errno::ESRCH)?;
+        let ns = self.kernel.space(p.space).ok_or(Errno::ESRCH)?.net;
+        let id = self.net.socket(ns, kind, v6)?;
+        let f =
+            self.kernel.add_file(FileKind::Socket(id, kind), OpenFlags { write: true, ..OpenFlags::READ });
+        self.install(f, 0, false)
+    }
+
+    fn bind(&mut self, fd: Fd, addr: SocketAddr) -> Result<(), Errno> {
+        let (id, _) = self.socket_of(fd)?;
+        let p = self.kernel.process(self.pid).ok_or(Errno::ESRCH)?;
+        let from = self.kernel.sysctl("net.ipv4.ip_unprivileged_port_start").and_then(|v| v.parse().ok());
+        if addr.port() != 0 && addr.port() < from.unwrap_or(1024) && !p.cred.can(fs::cap::NET_BIND_SERVICE) {
+            return Err(Errno::EACCES);
+        }
+        self.net.bind(id, addr)
+    }
+
+    fn listen(&mut self, fd: Fd, backlog: usize) -> Result<(), Errno> {
+        let (id, _) = self.socket_of(fd)?;
+        self.net.listen(id, backlog)
+    }
+
+    fn accept(&mut self, fd: Fd) -> Wait<(Fd, SocketAddr)> {
+        let (id, kind) = match self.socket_of(fd) {
+            Ok(s) => s,
+            Err(e) => return Poll::Ready(Err(e)),
+        };
+        match self.net.accept(id) {
+            Poll::Pending => {
+                self.watch(Interest::Socket(id));
+                Poll::Pending
+            }
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Ready(Ok((s, peer))) => {
+                let flags = OpenFlags { write: true, ..OpenFlags::READ };
+                let f = self.kernel.add_file(FileKind::Socket(s, kind), flags);
+                Poll::Ready(self.install(f, 0, false).map(|fd| (fd, peer)))
+            }
+        }
+    }
+
+    fn connect(&mut self, fd: Fd, addr: SocketAddr) -> Wait<()> {
+        let (id, _) = match self.socket_of(fd) {
+            Ok(s) => s,
+            Err(e) => return Poll::Ready(Err(e)),
+        };
+        let r = self.net.connect(id, addr);
+        self.on_socket(id, r)
+    }
+
+    fn send_to(&mut self, fd: Fd, data: &[u8], to: SocketAddr) -> Wait<usize> {
+        let (id, _) = match self.socket_of(fd) {
+            Ok(s) => s,
+            Err(e) => return Poll::Ready(Err(e)),
+        };
+        let r = self.net.send_to(id, data, to);
+        self.on_socket(id, r)
+    }
+
+    fn recv_from(&mut self, fd: Fd, max: usize) -> Wait<(Vec<u8>, SocketAddr)> {
+        let (id, _) = match self.socket_of(fd) {
+            Ok(s) => s,
+            Err(e) => return Poll::Ready(Err(e)),
+        };
+        let r = self.net.recv_from(id, max);
+        self.on_socket(id, r)
+    }
+
+    fn shutdown(&mut self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
+        let (id, _) = self.socket_of(fd)?;
+        self.net.shutdown(id, how)
+    }
+
+    fn local_addr(&mut self, fd: Fd) -> Result<SocketAddr, Errno> {
+        let (id, _) = self.socket_of(fd)?;
+        self.net.local_addr(id)
+    }
+
+    fn peer_addr(&mut self, fd: Fd) -> Result<SocketAddr, Errno> {
+        let (id, _) = self.socket_of(fd)?;
+        self.net.peer_addr(id)
+    }
+
+    fn ping_send(&mut self, fd: Fd, to: IpAddr, seq: u16, ttl: u8, bytes: usize) -> Result<(), Errno> {
+        let (id, _) = self.socket_of(fd)?;
+        self.net.ping_send(id, to, seq, ttl, bytes)
+    }
+
+    fn ping_recv(&mut self, fd: Fd) -> Wait<PingReply> {
+        let (id, _) = match self.socket_of(fd) {
+            Ok(s) => s,
+            Err(e) => return Poll::Ready(Err(e)),
+        };
+        let r = self.net.ping_recv(id);
+        self.on_socket(id, r)
+    }
+
+    fn net_admin(&mut self, tool: &str, args: &[String], stdin: &str) -> (String, String, i32) {
+        let space = self.kernel.process(self.pid).and_then(|p| self.kernel.space(p.space));
+        match space.map(|s| s.net) {
+            Some(ns) => self.net.admin(ns, tool, args, stdin),
+            None => (String::new(), format!("{tool}: {}\n", Errno::ESRCH), 1),
+        }
+    }
+
+    fn rpc_open(&mut self, service: &str, message: Message) -> Result<Fd, Errno> {
+        let id = self.kernel.id();
+        let r =
+            super::Rpc { pid: self.pid, service: service.into(), inbox: imbl::Vector::new(), ended: false };
+        let service = r.service.clone();
+        self.kernel.rpcs.insert(id, r);
+        let f = self.kernel.add_file(FileKind::Rpc(id), OpenFlags { write: true, ..OpenFlags::READ });
+        let fd = self.install(f, 3, true)?;
+        self.kernel.rpc_events.push_back(super::RpcEvent {
+            id,
+            pid: self.pid,
+            service,
+            message: Some(message),
+        });
+        Ok(fd)
+    }
+
+    fn rpc_send(&mut self, fd: Fd, message: Message) -> Result<(), Errno> {
+        let FileKind::Rpc(id) = self.kind(fd)? else { return Err(Errno::EBADF) };
+        let r = self.kernel.rpcs.get(&id).ok_or(Errno::EPIPE)?;
+        if r.ended {
+            return Err(Errno::EPIPE);
+        }
+        let service = r.service.clone();
+        self.kernel.rpc_events.push_back(super::RpcEvent {
+            id,
+            pid: self.pid,
+            service,
+            message: Some(message),
+        });
+        Ok(())
+    }
+
+    fn rpc_recv(&mut self, fd: Fd) -> Wait<Option<Message>> {
+        let id = match self.kind(fd) {
+            Ok(FileKind::Rpc(id)) => id,
+            Ok(_) => return Poll::Ready(Err(Errno::EBADF)),
+            Err(e) => return Poll::Ready(Err(e)),
+        };
+        let Some(r) = self.kernel.rpcs.get_mut(&id) else { return Poll::Ready(Ok(None)) };
+        if let Some(m) = r.inbox.pop_front() {
+            return Poll::Ready(Ok(Some(m)));
+        }
+        if r.ended {
+            return Poll::Ready(Ok(None));
+        }
+        self.watch(Interest::Rpc(id));
+        Poll::Pending
+    }
+}
+
+/// `64m` as bytes.
+fn size_option(s: &str) -> Option<u64> {
+    let (digits, unit) = s.split_at(s.find(|c: char| !c.is_ascii_digit()).unwrap_or(s.len()));
+    let n: u64 = digits.parse().ok()?;
+    let shift = match unit {
+        "" => 0,
+        "k" | "K" => 10,
+        "m" | "M" => 20,
+        "g" | "G" => 30,
+        _ => return None,
+    };
+    n.checked_mul(1 << shift)
+}
