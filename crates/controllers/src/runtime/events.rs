@@ -86,7 +86,7 @@ impl Recorder {
             r.count += 1;
             r.last = now;
             let r = r.clone();
-            let patch = obj!({"count": r.count, "lastTimestamp": time, "message": message.as_str()});
+            let patch = obj!({"count": r.count, "lastTimestamp": time.as_str(), "message": message.as_str()});
             let done = client.aside(|c| c.merge(res, "", &r.namespace, &r.name, patch));
             if done.is_ok() {
                 return;

@@ -71,7 +71,7 @@ impl WorkQueue {
     }
 
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(Key, Cause)> {
-        let first = *self.waiting.get_min()?.0;
+        let first = self.waiting.get_min()?.0;
         if first.0 > now {
             return None;
         }
