@@ -75,7 +75,8 @@ impl ApiServer {
             let mut new = budget;
             new.set(&["status", "disruptionsAllowed"], allowed - 1);
             new.set(&["status", "disruptedPods", &op.name], self.timestamp(cx.now));
-            self.store.put(cx.now, cx.cause, id, (op.namespace.clone(), name.into()), new);
+            let s = self.registry.get(id).clone();
+            self.commit(cx, &s, (op.namespace.clone(), name.into()), new);
         }
         Ok(())
     }

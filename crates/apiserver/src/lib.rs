@@ -25,7 +25,7 @@ pub mod store;
 mod table;
 mod watch;
 
-pub use client::{Client, Identity};
+pub use client::{Client, Identity, Patch};
 pub use registry::{Registry, ResId, Resource};
 pub use request::{KubeletCall, Op, Options, Outcome, Verb};
 pub use server::{ApiServer, Settings};

@@ -366,7 +366,7 @@ impl ApiServer {
             self.free_unused(&s, &v, None);
             return Ok(self.convert(r.id, v));
         }
-        let v = self.store.put(cx.now, cx.cause, s.id, key, v);
+        let v = self.commit(cx, &s, key, v);
         self.after_write(cx, &s, None, Some(&v));
         Ok(self.convert(r.id, v))
     }
@@ -566,11 +566,11 @@ impl ApiServer {
         }
         let key: Name = (op.namespace.clone(), op.name.clone());
         if self.may_vanish(s, &new) {
-            let v = self.store.delete(cx.now, cx.cause, s.id, &key).unwrap_or(new);
+            let v = self.uncommit(cx, s, &key).unwrap_or(new);
             self.after_write(cx, s, Some(&old), None);
             return Ok(v);
         }
-        let v = self.store.put(cx.now, cx.cause, s.id, key, new);
+        let v = self.commit(cx, s, key, new);
         self.after_write(cx, s, Some(&old), Some(&v));
         Ok(v)
     }
@@ -698,14 +698,14 @@ impl ApiServer {
         }
         let key: Name = (old.get("metadata").get("namespace").smol(), old.get("metadata").get("name").smol());
         if !held || self.may_vanish(s, &new) {
-            let _ = self.store.delete(cx.now, cx.cause, s.id, &key);
+            let _ = self.uncommit(cx, s, &key);
             self.after_write(cx, s, Some(&old), None);
             return Ok((200, deleted_answer(s, &old)));
         }
         if new == old {
             return Ok((200, old));
         }
-        let v = self.store.put(cx.now, cx.cause, s.id, key, new);
+        let v = self.commit(cx, s, key, new);
         self.after_write(cx, s, Some(&old), Some(&v));
         Ok((200, v))
     }
@@ -786,10 +786,31 @@ impl ApiServer {
         );
         if !op.options.dry_run {
             let s = self.registry.get(pods).clone();
-            let v = self.store.put(cx.now, cx.cause, pods, (op.namespace.clone(), name), new);
+            let v = self.commit(cx, &s, (op.namespace.clone(), name), new);
             self.after_write(cx, &s, Some(&old), Some(&v));
         }
         Ok(obj!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
+    }
+
+    /// Stores an object and leaves a trace of who did it because of what.
+    pub(crate) fn commit(&mut self, cx: &Cx, s: &Resource, key: Name, v: Value) -> Value {
+        let verb = if self.store.get(s.id, &key.0, &key.1).is_some() { "update" } else { "create" };
+        let cause = self.note(cx, s, &key, verb);
+        self.store.put(cx.now, cause, s.id, key, v)
+    }
+
+    fn uncommit(&mut self, cx: &Cx, s: &Resource, key: &Name) -> Option<Value> {
+        let cause = self.note(cx, s, key, "delete");
+        self.store.delete(cx.now, cause, s.id, key)
+    }
+
+    fn note(&mut self, cx: &Cx, s: &Resource, key: &Name, verb: &str) -> sim::Cause {
+        let subject = if key.0.is_empty() {
+            format!("{}/{}", s.plural, key.1)
+        } else {
+            format!("{}/{}/{}", s.plural, key.0, key.1)
+        };
+        self.trace.add(cx.cause, cx.now, &cx.user.name, "commit", &subject, verb)
     }
 
     /// What has to follow a write inside the server itself.

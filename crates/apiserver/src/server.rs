@@ -52,6 +52,8 @@ pub struct ApiServer {
     pub registry: Registry,
     /// The settings.
     pub settings: Arc<Settings>,
+    /// What happened because of what.
+    pub trace: sim::Trace,
     pub(crate) chance: Stream,
     pub(crate) ips: Range,
     pub(crate) ports: Range,
@@ -75,6 +77,7 @@ impl ApiServer {
             store: Store::default(),
             registry: Registry::default(),
             settings: Arc::new(settings),
+            trace: sim::Trace::default(),
             chance: seed.stream("kube-apiserver"),
             ips: Range::new(first, size),
             ports: Range::new(port, ports),

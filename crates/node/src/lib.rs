@@ -1,1 +1,3 @@
-//! node
+//! Nodes: kubelets and the containers that they run.
+
+pub mod fake;
