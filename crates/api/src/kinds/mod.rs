@@ -11,6 +11,7 @@ mod lease;
 mod namespace;
 mod node;
 pub mod pod;
+mod rbac;
 mod replicaset;
 mod service;
 mod table;
@@ -89,6 +90,10 @@ pub static RULES: &[&Rules] = &[
     &namespace::RULES,
     &node::RULES,
     &pod::RULES,
+    &rbac::CLUSTER_ROLE,
+    &rbac::CLUSTER_ROLE_BINDING,
+    &rbac::ROLE,
+    &rbac::ROLE_BINDING,
     &replicaset::RULES,
     &service::RULES,
 ];
@@ -205,3 +210,6 @@ pub struct Column {
     /// 0 is always shown, more only with `-o wide`.
     pub priority: i64,
 }
+
+pub use node::roles as node_roles;
+pub use service::{external_ip as service_external_ip, format_ports as service_ports};

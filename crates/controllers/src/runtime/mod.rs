@@ -226,7 +226,15 @@ fn turn(slot: &mut Slot, informers: &Informers, api: &mut ApiServer, now: Instan
                 slot.queue.add_at(key.clone(), end + d);
             }
         }
-        Err(_) => slot.queue.retry(key.clone()),
+        Err(f) => {
+            let text = match &f {
+                Failure::Api(s) => s.message.as_str(),
+                Failure::Other(s) => s.as_str(),
+            };
+            let subject = format!("{}/{}", key.0, key.1);
+            api.trace.add(cause, end, slot.controller.name(), "failure", &subject, text);
+            slot.queue.retry(key.clone());
+        }
     }
     end
 }
