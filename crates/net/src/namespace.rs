@@ -62,7 +62,7 @@ pub(crate) enum Decision {
     /// To all on a device's link.
     Broadcast(IfIndex),
     /// Out of a device, to a neighbour.
-    Out { dev: IfIndex, next: IpAddr, src: Option<IpAddr>, route: SmolStr, via: Option<IpAddr> },
+    Out { dev: IfIndex, next: IpAddr, src: Option<IpAddr>, route: Cidr, via: Option<IpAddr> },
     /// Nowhere.
     Fail(Errno),
 }
@@ -277,13 +277,9 @@ impl Namespace {
             return Decision::Fail(Errno::ENETUNREACH);
         };
         match r.kind {
-            crate::RouteKind::Unicast => Decision::Out {
-                dev: r.dev,
-                next: r.via.unwrap_or(dst),
-                src: r.src,
-                route: r.dst_text(),
-                via: r.via,
-            },
+            crate::RouteKind::Unicast => {
+                Decision::Out { dev: r.dev, next: r.via.unwrap_or(dst), src: r.src, route: r.dst, via: r.via }
+            }
             crate::RouteKind::Blackhole => Decision::Fail(Errno::EINVAL),
             crate::RouteKind::Unreachable => Decision::Fail(Errno::EHOSTUNREACH),
             crate::RouteKind::Prohibit => Decision::Fail(Errno::EACCES),

@@ -80,15 +80,6 @@ impl Route {
         (128 - self.dst.len, self.dst.addr, self.metric)
     }
 
-    /// The destination as `ip route` prints it.
-    pub fn dst_text(&self) -> SmolStr {
-        match self.dst {
-            d if d.len == 0 => "default".into(),
-            d if d.is_host() => smol_str::format_smolstr!("{}", d.addr),
-            d => smol_str::format_smolstr!("{d}"),
-        }
-    }
-
     /// One line of `ip route`; iproute2 ends it with a blank.
     pub fn line(&self, dev: &str) -> String {
         let mut s = match self.kind {
@@ -97,7 +88,7 @@ impl Route {
             RouteKind::Unreachable => "unreachable ".into(),
             RouteKind::Prohibit => "prohibit ".into(),
         };
-        s.push_str(&self.dst_text());
+        s.push_str(&dst_text(self.dst));
         s.push(' ');
         if let Some(v) = self.via {
             s.push_str(&format!("via {v} "));
@@ -124,6 +115,15 @@ impl Route {
             s.push_str("onlink ");
         }
         s
+    }
+}
+
+/// A destination as `ip route` prints it.
+pub(crate) fn dst_text(dst: Cidr) -> SmolStr {
+    match dst {
+        d if d.len == 0 => "default".into(),
+        d if d.is_host() => smol_str::format_smolstr!("{}", d.addr),
+        d => smol_str::format_smolstr!("{d}"),
     }
 }
 

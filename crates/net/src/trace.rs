@@ -6,7 +6,8 @@
 
 use crate::conntrack::{CtState, Tuple};
 use crate::netfilter::{Hook, Rule, TableName};
-use crate::{Ip, MacAddr};
+use crate::route::dst_text;
+use crate::{Cidr, Ip, MacAddr};
 use core::fmt;
 use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,7 @@ pub(crate) enum What {
     Track { hook: Hook, state: CtState, conn: Option<(Tuple, Tuple)> },
     Rule { hook: Hook, table: TableName, chain: SmolStr, number: u32, rule: Arc<Rule> },
     Rewrite { hook: Hook, before: Tuple, after: Tuple },
-    Route { dst: IpAddr, local: bool, route: SmolStr, dev: SmolStr, via: Option<IpAddr> },
+    Route { dst: IpAddr, local: bool, route: Option<Cidr>, dev: SmolStr, via: Option<IpAddr> },
     Neighbour { addr: IpAddr, mac: Option<MacAddr> },
     Encap { dev: SmolStr, vni: u32, src: IpAddr, dst: IpAddr },
     Decap { dev: SmolStr, vni: u32 },
@@ -354,7 +355,10 @@ impl TraceHop {
                     (_, Some(v)) => format!("{dst} via {v} dev {dev}"),
                     _ => format!("{dst} dev {dev}"),
                 };
-                h.text = if *local { text.clone() } else { format!("route {text} (by {route})") };
+                h.text = match route {
+                    None => text.clone(),
+                    Some(r) => format!("route {text} (by {})", dst_text(*r)),
+                };
                 h.route = Some(text);
             }
             What::Neighbour { addr, mac } => {

@@ -34,7 +34,7 @@ impl Namespace {
                 skb.note(|| What::Route {
                     dst,
                     local: true,
-                    route: SmolStr::default(),
+                    route: None,
                     dev: name,
                     via: None,
                 });
@@ -43,7 +43,7 @@ impl Namespace {
             Decision::Broadcast(_) => self.ip_input(core, dev, skb),
             Decision::Out { dev: out, next, route, via, .. } => {
                 let (dst, name) = (skb.ip.dst, self.dev_name(out));
-                skb.note(|| What::Route { dst, local: false, route, dev: name, via });
+                skb.note(|| What::Route { dst, local: false, route: Some(route), dev: name, via });
                 self.ip_forward(core, dev, out, next, skb);
             }
             Decision::Fail(e) => self.unroutable(core, dev, skb, e),
@@ -209,7 +209,7 @@ impl Namespace {
                 skb.note(|| What::Route {
                     dst,
                     local: true,
-                    route: SmolStr::default(),
+                    route: None,
                     dev: name,
                     via: None,
                 });
@@ -225,7 +225,7 @@ impl Namespace {
                     }
                 }
                 let name = self.dev_name(dev);
-                skb.note(|| What::Route { dst, local: false, route, dev: name, via });
+                skb.note(|| What::Route { dst, local: false, route: Some(route), dev: name, via });
                 Ok((dev, next))
             }
             Decision::Fail(e) => Err(e),
