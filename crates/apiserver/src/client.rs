@@ -23,7 +23,10 @@ pub struct Identity {
 impl Identity {
     /// A controller of the controller manager, which acts as its own service account.
     pub fn controller(name: &str) -> Identity {
-        Identity { user: User::service_account("kube-system", name), manager: "kube-controller-manager".into() }
+        Identity {
+            user: User::service_account("kube-system", name),
+            manager: "kube-controller-manager".into(),
+        }
     }
 
     /// A component with a certificate of its own.
@@ -43,7 +46,8 @@ pub struct Latency {
 
 impl Latency {
     /// A call within a machine room.
-    pub const DEFAULT: Latency = Latency { min: Duration::from_micros(900), max: Duration::from_micros(2600) };
+    pub const DEFAULT: Latency =
+        Latency { min: Duration::from_micros(900), max: Duration::from_micros(2600) };
 }
 
 /// A component's access to the API for one turn.
@@ -132,7 +136,8 @@ impl Client<'_> {
             let why = forbidden_message(&self.identity.user, &a);
             return Err(Status::forbidden(&r.group, &r.plural, &op.name, &why));
         }
-        let mut cx = Cx { now: self.now, cause: self.cause, user: self.identity.user.clone(), warnings: Vec::new() };
+        let mut cx =
+            Cx { now: self.now, cause: self.cause, user: self.identity.user.clone(), warnings: Vec::new() };
         self.api.execute(&mut cx, op).map(|(_, v)| v)
     }
 
@@ -153,7 +158,14 @@ impl Client<'_> {
     }
 
     /// Creates a subresource, as a binding or an eviction.
-    pub fn create_sub(&mut self, res: ResId, sub: &str, namespace: &str, name: &str, v: Value) -> Result<Value, Status> {
+    pub fn create_sub(
+        &mut self,
+        res: ResId,
+        sub: &str,
+        namespace: &str,
+        name: &str,
+        v: Value,
+    ) -> Result<Value, Status> {
         self.run(self.op(Verb::Create, res, sub, namespace, name, v))
     }
 
@@ -185,12 +197,25 @@ impl Client<'_> {
     }
 
     /// Merge patch.
-    pub fn merge(&mut self, res: ResId, sub: &str, namespace: &str, name: &str, patch: Value) -> Result<Value, Status> {
+    pub fn merge(
+        &mut self,
+        res: ResId,
+        sub: &str,
+        namespace: &str,
+        name: &str,
+        patch: Value,
+    ) -> Result<Value, Status> {
         self.patch(res, sub, namespace, name, PatchType::Merge, patch)
     }
 
     /// Deletes an object; `options` as in `DeleteOptions`, or null.
-    pub fn delete(&mut self, res: ResId, namespace: &str, name: &str, options: Value) -> Result<Value, Status> {
+    pub fn delete(
+        &mut self,
+        res: ResId,
+        namespace: &str,
+        name: &str,
+        options: Value,
+    ) -> Result<Value, Status> {
         let mut op = self.op(Verb::Delete, res, "", namespace, name, Value::Null);
         op.options.delete = options;
         self.run(op)

@@ -115,7 +115,8 @@ impl ApiServer {
                 (false, true) => (ChangeKind::Added, c.object.clone()),
                 (true, true) => (ChangeKind::Modified, c.object.clone()),
                 (true, false) => {
-                    let mut last = if c.kind == ChangeKind::Deleted { c.object.clone() } else { c.old.clone() };
+                    let mut last =
+                        if c.kind == ChangeKind::Deleted { c.object.clone() } else { c.old.clone() };
                     // What left the selection is shown as it was, at the revision that took it away.
                     last.set(&["metadata", "resourceVersion"], c.revision.to_string());
                     (ChangeKind::Deleted, last)

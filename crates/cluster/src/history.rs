@@ -48,8 +48,13 @@ impl Timeline {
             return;
         }
         let half = self.checkpoints.len() / 2;
-        self.checkpoints =
-            self.checkpoints.iter().enumerate().filter(|(i, _)| *i >= half || i % 2 == 0).map(|(_, w)| w.clone()).collect();
+        self.checkpoints = self
+            .checkpoints
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i >= half || i % 2 == 0)
+            .map(|(_, w)| w.clone())
+            .collect();
     }
 
     /// Does what a person did, now.

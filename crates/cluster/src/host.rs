@@ -29,11 +29,17 @@ pub(crate) fn tables() -> Vec<&'static [Entry]> {
 fn root(setup: &Setup) -> Tree {
     let epoch = setup.settings.epoch;
     let mut t = Tree::new(epoch.0);
-    for d in ["/bin", "/usr/bin", "/usr/local/bin", "/etc", "/home", "/var/log", "/proc", "/dev", "/root/.kube"] {
+    for d in
+        ["/bin", "/usr/bin", "/usr/local/bin", "/etc", "/home", "/var/log", "/proc", "/dev", "/root/.kube"]
+    {
         t.put_dir(d, 0o755);
     }
     t.put_dir("/tmp", 0o1777);
-    t.put_file("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n");
+    t.put_file(
+        "/etc/passwd",
+        0o644,
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    );
     t.put_file("/etc/group", 0o644, "root:x:0:\nnobody:x:65534:\n");
     t.put_file("/etc/hosts", 0o644, "127.0.0.1\tlocalhost\n");
     t.put_file("/etc/hostname", 0o644, "workstation\n");
@@ -73,7 +79,12 @@ pub(crate) fn workstation(seed: Seed, setup: &Setup, net: u32) -> (Kernel, Space
 
 /// The environment of a person's shell.
 pub(crate) fn env(setup: &Setup) -> Env {
-    let mut all = vec![("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/root"), ("USER", "root"), ("TERM", "xterm-256color")];
+    let mut all = vec![
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("TERM", "xterm-256color"),
+    ];
     all.extend(setup.env.iter().map(|(k, v)| (k.as_str(), v.as_str())));
     all.into_iter().collect()
 }

@@ -220,7 +220,8 @@ pub fn object_view(r: &Resource, v: &Value) -> ObjectView {
             o.facts.push(("ports".into(), api::kinds::service_ports(s.get("ports"))));
         }
         "EndpointSlice" => {
-            let ready = v.get("endpoints").items().filter(|e| e.at(&["conditions", "ready"]).is_true()).count();
+            let ready =
+                v.get("endpoints").items().filter(|e| e.at(&["conditions", "ready"]).is_true()).count();
             o.ready = (ready as i64, v.get("endpoints").len() as i64);
         }
         "Namespace" | "PersistentVolume" | "PersistentVolumeClaim" => {
@@ -256,7 +257,8 @@ fn workload_view(o: &mut ObjectView, v: &Value) {
     o.ready = (v.at(&["status", "readyReplicas"]).int(), v.at(&["spec", "replicas"]).int());
     ready_state(o);
     let selector = v.at(&["spec", "selector"]);
-    o.selector = pairs(if selector.get("matchLabels").is_some() { selector.get("matchLabels") } else { selector });
+    o.selector =
+        pairs(if selector.get("matchLabels").is_some() { selector.get("matchLabels") } else { selector });
     let (_, images) = api::kinds::containers_and_images(v.at(&["spec", "template", "spec"]));
     o.facts.push(("images".into(), images.text().into()));
     let revision = v.annotations().get("deployment.kubernetes.io/revision").text();
@@ -278,7 +280,9 @@ fn pod_view(o: &mut ObjectView, v: &Value) {
     o.state = match s.reason.as_str() {
         "Terminating" => State::Terminating,
         "Running" if s.ready == s.total => State::Running,
-        "Running" | "Pending" | "ContainerCreating" | "PodInitializing" | "NotReady" | "SchedulingGated" => State::Pending,
+        "Running" | "Pending" | "ContainerCreating" | "PodInitializing" | "NotReady" | "SchedulingGated" => {
+            State::Pending
+        }
         "Succeeded" | "Completed" => State::None,
         "Unknown" => State::Unknown,
         r if r.starts_with("Init:") && !r.contains("Error") && !r.contains("Back") => State::Pending,
@@ -293,13 +297,17 @@ fn pod_view(o: &mut ObjectView, v: &Value) {
         let name = c.get("name").text();
         let status = v.at(&["status", "containerStatuses"]).items().find(|x| x.get("name").text() == name);
         let status = status.unwrap_or(Value::null());
-        let (kind, body) = status.get("state").entries().next().map_or(("", Value::null()), |(k, v)| (k.as_str(), v));
+        let (kind, body) =
+            status.get("state").entries().next().map_or(("", Value::null()), |(k, v)| (k.as_str(), v));
         let (state, reason) = match kind {
             "running" if status.get("ready").is_true() => (State::Running, "Running"),
             "running" => (State::Pending, "Running, not ready"),
             "terminated" if body.get("exitCode").int() == 0 => (State::None, body.get("reason").text()),
             "terminated" => (State::Failed, body.get("reason").text()),
-            "waiting" if body.get("reason").text().contains("Back") || body.get("reason").text().contains("Err") => {
+            "waiting"
+                if body.get("reason").text().contains("Back")
+                    || body.get("reason").text().contains("Err") =>
+            {
                 (State::Failed, body.get("reason").text())
             }
             "waiting" => (State::Pending, body.get("reason").text()),
@@ -382,7 +390,10 @@ impl World {
         let shown: Vec<_> = api
             .registry
             .iter()
-            .filter(|r| r.storage == r.id && !matches!(r.kind.as_str(), "Lease" | "ClusterRole" | "ClusterRoleBinding"))
+            .filter(|r| {
+                r.storage == r.id
+                    && !matches!(r.kind.as_str(), "Lease" | "ClusterRole" | "ClusterRoleBinding")
+            })
             .cloned()
             .collect();
         d.full |= shown.iter().any(|r| api.store.changes(r.id, since).is_none());
@@ -444,7 +455,13 @@ impl World {
         d.yaml = yaml::emit(&shown);
         if let Some(events) = api.resource("", "events") {
             let mine = |e: &&Value| e.at(&["involvedObject", "uid"]).text() == v.uid() && !v.uid().is_empty();
-            d.events = api.store.list(events, None, None).map(|(_, e)| e).filter(mine).map(|e| self.event_view(e)).collect();
+            d.events = api
+                .store
+                .list(events, None, None)
+                .map(|(_, e)| e)
+                .filter(mine)
+                .map(|e| self.event_view(e))
+                .collect();
             d.events.sort_by_key(|e| e.at);
         }
         let last = api.store.changes(r.storage, api.store.compacted(r.storage)).into_iter().flatten();
@@ -457,14 +474,16 @@ impl World {
     }
 
     fn verdict(&self, namespace: &str, name: &str) -> Option<VerdictView> {
-        let (at, v) = self.scheduler().verdicts().rev().find(|(_, v)| v.pod.0 == namespace && v.pod.1 == name)?;
+        let (at, v) =
+            self.scheduler().verdicts().rev().find(|(_, v)| v.pod.0 == namespace && v.pod.1 == name)?;
         let nodes = v
             .nodes
             .iter()
             .map(|n| {
-                let why = n.rejected.as_ref().map_or(String::new(), |(p, r)| {
-                    format!("{p}: {}", r.text.replace('\u{1f}', ", "))
-                });
+                let why = n
+                    .rejected
+                    .as_ref()
+                    .map_or(String::new(), |(p, r)| format!("{p}: {}", r.text.replace('\u{1f}', ", ")));
                 let scores = n.scores.iter().map(|(p, s)| ((*p).to_owned(), *s)).collect();
                 (n.node.to_string(), why, scores, n.total)
             })

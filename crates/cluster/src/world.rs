@@ -34,6 +34,27 @@ pub struct Setup {
     pub cwd: String,
 }
 
+impl Setup {
+    /// `n` fake nodes of 4 cores, 8 GiB and 110 pods in three zones.
+    pub fn fake(n: usize) -> Setup {
+        let fakes = (1..=n)
+            .map(|i| FakeNode {
+                name: format!("node-{i}").into(),
+                ip: format!("192.168.{}.{}", (10 + i) / 256, (10 + i) % 256).into(),
+                zone: format!("zone-{}", (b'a' + ((i - 1) % 3) as u8) as char).into(),
+                pod_prefix: format!("10.{}.{}", 244 + (i - 1) / 256, (i - 1) % 256).into(),
+                capacity: ("4".into(), "8Gi".into(), 110),
+            })
+            .collect();
+        Setup { fakes, ..Setup::default() }
+    }
+
+    /// A control plane and two workers with real kubelets.
+    pub fn default_cluster() -> Setup {
+        Setup::fake(3)
+    }
+}
+
 /// A part of the world that takes turns.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Part {
@@ -286,7 +307,10 @@ impl World {
             return;
         };
         let Some(req) = message.downcast_ref::<Request>() else { return };
-        let (there, back) = (self.chance.between(REQUEST.0 / 2, REQUEST.1 / 2), self.chance.between(REQUEST.0 / 2, REQUEST.1 / 2));
+        let (there, back) = (
+            self.chance.between(REQUEST.0 / 2, REQUEST.1 / 2),
+            self.chance.between(REQUEST.0 / 2, REQUEST.1 / 2),
+        );
         let at = self.now + there;
         let text = format!("{} {}", req.method.as_str(), req.path);
         let cause = self.api.trace.add(Cause::NONE, at, "user", "request", &req.path, &text);
@@ -373,20 +397,33 @@ impl World {
                 let fds = (0..3).map(|fd| (fd, h.kernel.open_tty(tty))).collect();
                 let cwd = if self.setup.cwd.is_empty() { "/root" } else { &self.setup.cwd };
                 h.kernel.set_now(self.now);
-                let pid = host::start(&mut h.kernel, &mut NoNetwork, h.space, &env, cwd, &["sh", "-i"], fds, Some(tty));
+                let pid = host::start(
+                    &mut h.kernel,
+                    &mut NoNetwork,
+                    h.space,
+                    &env,
+                    cwd,
+                    &["sh", "-i"],
+                    fds,
+                    Some(tty),
+                );
                 if let Ok(pid) = pid {
                     self.terminals.insert(*terminal, (tty, pid));
                 }
                 self.wake(Part::Host(0), self.now);
             }
             Command::Type { terminal, keys } => {
-                if let (Some((tty, _)), Some(h)) = (self.terminals.get(terminal).copied(), self.hosts.get_mut(0)) {
+                if let (Some((tty, _)), Some(h)) =
+                    (self.terminals.get(terminal).copied(), self.hosts.get_mut(0))
+                {
                     Arc::make_mut(h).kernel.tty_input(tty, keys);
                     self.wake(Part::Host(0), self.now);
                 }
             }
             Command::Resize { terminal, size } => {
-                if let (Some((tty, _)), Some(h)) = (self.terminals.get(terminal).copied(), self.hosts.get_mut(0)) {
+                if let (Some((tty, _)), Some(h)) =
+                    (self.terminals.get(terminal).copied(), self.hosts.get_mut(0))
+                {
                     Arc::make_mut(h).kernel.tty_resize(tty, *size);
                     self.wake(Part::Host(0), self.now);
                 }
@@ -418,7 +455,9 @@ impl World {
         let (out, f1) = h.kernel.pipe_out();
         // Both streams are one pipe, so that they stay in order.
         let fds = vec![(0, f0), (1, f1), (2, f1)];
-        let Ok(pid) = host::start(&mut h.kernel, &mut NoNetwork, h.space, &env, &cwd, &["sh", "-c", line], fds, None) else {
+        let Ok(pid) =
+            host::start(&mut h.kernel, &mut NoNetwork, h.space, &env, &cwd, &["sh", "-c", line], fds, None)
+        else {
             return;
         };
         let mut rest = stdin.as_bytes().to_vec();
@@ -490,6 +529,13 @@ impl World {
             (Some((tty, _)), Some(h)) => Arc::make_mut(h).kernel.tty_output(tty),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether all nodes are Ready.
+    pub fn nodes_ready(&self) -> bool {
+        let Some(res) = self.api.resource("", "nodes") else { return false };
+        let mut nodes = self.api.store.list(res, None, None).map(|(_, n)| n).peekable();
+        nodes.peek().is_some() && nodes.all(|n| n.condition("Ready").get("status").text() == "True")
     }
 
     /// Answers a request from outside, as the HTTP front does.

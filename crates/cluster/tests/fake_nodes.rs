@@ -4,23 +4,10 @@ use api::obj;
 use api::wire::{Body, Credentials, Method, Request, Response};
 use apiserver::Outcome;
 use cluster::{Setup, World};
-use node::fake::FakeNode;
 use sim::{Instant, Seed};
 
-fn fakes(n: usize) -> Vec<FakeNode> {
-    (1..=n)
-        .map(|i| FakeNode {
-            name: format!("node-{i}").into(),
-            ip: format!("192.168.0.{}", 10 + i).into(),
-            zone: format!("zone-{}", (b'a' + (i % 3) as u8) as char).into(),
-            pod_prefix: format!("10.244.{}", i - 1).into(),
-            capacity: ("4".into(), "8Gi".into(), 110),
-        })
-        .collect()
-}
-
 fn world(nodes: usize) -> World {
-    World::new(Seed(42), Setup { fakes: fakes(nodes), ..Setup::default() })
+    World::new(Seed(42), Setup::fake(nodes))
 }
 
 fn call(w: &mut World, method: Method, path: &str, body: Option<api::Value>) -> Response {
@@ -52,13 +39,11 @@ fn a_deployment_runs() {
     let r = call(&mut w, Method::Post, "/apis/apps/v1/namespaces/default/deployments", Some(deployment(3)));
     assert_eq!(r.status, 201, "{:?}", r.value());
     w.run_until(Instant::from_secs(10));
-    for r in w.api().trace.iter().filter(|r| r.parent.0 != 0 || r.kind != "commit") {
-        println!("{} {:?}<-{:?} {} {} {} {}", r.at, r.id.0, r.parent.0, r.actor, r.kind, r.subject, r.text);
-    }
     let d = call(&mut w, Method::Get, "/apis/apps/v1/namespaces/default/deployments/web", None);
     assert_eq!(d.value().at(&["status", "readyReplicas"]).int(), 3, "{}", d.value().to_json_pretty());
     let e = call(&mut w, Method::Get, "/api/v1/namespaces/default/events", None);
-    let mut reasons: Vec<_> = e.value().get("items").items().map(|e| e.get("reason").text().to_owned()).collect();
+    let mut reasons: Vec<_> =
+        e.value().get("items").items().map(|e| e.get("reason").text().to_owned()).collect();
     reasons.sort();
     assert_eq!(reasons.iter().filter(|r| *r == "Scheduled").count(), 3, "{reasons:?}");
     assert_eq!(reasons.iter().filter(|r| *r == "SuccessfulCreate").count(), 3);

@@ -81,8 +81,19 @@ impl FakeKubelets {
             let at = now + Duration::from_millis(100 * (i as u64 % 100));
             todo.push(at, (Cause::NONE, Todo::Lease(n.name.clone())));
         }
-        let nodes = nodes.into_iter().map(|spec| (spec.name.clone(), Node { spec, next_ip: 2, dead: false })).collect();
-        FakeKubelets { nodes, pods, leases, watch, todo, planned: OrdMap::new(), chance: seed.stream("fake-kubelets") }
+        let nodes = nodes
+            .into_iter()
+            .map(|spec| (spec.name.clone(), Node { spec, next_ip: 2, dead: false }))
+            .collect();
+        FakeKubelets {
+            nodes,
+            pods,
+            leases,
+            watch,
+            todo,
+            planned: OrdMap::new(),
+            chance: seed.stream("fake-kubelets"),
+        }
     }
 
     /// Whether there are any.
@@ -130,7 +141,8 @@ impl FakeKubelets {
         if !self.nodes.get(&node).is_some_and(|n| !n.dead) {
             return;
         }
-        let (ns, name, uid): (SmolStr, SmolStr, SmolStr) = (pod.namespace().into(), pod.name().into(), pod.uid().into());
+        let (ns, name, uid): (SmolStr, SmolStr, SmolStr) =
+            (pod.namespace().into(), pod.name().into(), pod.uid().into());
         let step = self.planned.get(&uid).copied().unwrap_or(0);
         let finished = matches!(pod.at(&["status", "phase"]).text(), "Succeeded" | "Failed");
         if pod.is_terminating() {
@@ -152,7 +164,15 @@ impl FakeKubelets {
             _ => Identity::component("system:fake-kubelet", &["system:masters"]),
         };
         let mut chance = self.chance.clone();
-        let mut c = Client { api, identity: &identity, now, cause, chance: &mut chance, latency: Latency::DEFAULT, batch: None };
+        let mut c = Client {
+            api,
+            identity: &identity,
+            now,
+            cause,
+            chance: &mut chance,
+            latency: Latency::DEFAULT,
+            batch: None,
+        };
         match t {
             Todo::Lease(node) => self.renew(&mut c, &node),
             Todo::Start(ns, name, uid) => self.start(&mut c, &ns, &name, &uid),
@@ -187,11 +207,16 @@ impl FakeKubelets {
     /// A kubelet that came back says that it is ready.
     fn recover(&self, c: &mut Client<'_>, node: &SmolStr) {
         let Some(nodes) = c.resource("", "nodes") else { return };
-        let lost = c.api.store.get(nodes, "", node).is_some_and(|n| n.condition("Ready").get("status").text() == "Unknown");
+        let lost = c
+            .api
+            .store
+            .get(nodes, "", node)
+            .is_some_and(|n| n.condition("Ready").get("status").text() == "Unknown");
         let Some(spec) = self.nodes.get(node).filter(|_| lost).map(|n| n.spec.clone()) else { return };
         let time = c.timestamp();
         let status = node_object(&spec, &time).get("status").get("conditions").clone();
-        let _ = c.patch(nodes, "status", "", node, Patch::Strategic, obj!({"status": {"conditions": status}}));
+        let _ =
+            c.patch(nodes, "status", "", node, Patch::Strategic, obj!({"status": {"conditions": status}}));
     }
 
     fn start(&mut self, c: &mut Client<'_>, ns: &str, name: &str, uid: &SmolStr) {
@@ -205,7 +230,8 @@ impl FakeKubelets {
         let host = n.spec.ip.clone();
         let time = c.timestamp();
         let a = pod.annotations();
-        let pulls = pod.at(&["spec", "containers"]).items().any(|x| x.get("image").text().contains("does-not-exist"));
+        let pulls =
+            pod.at(&["spec", "containers"]).items().any(|x| x.get("image").text().contains("does-not-exist"));
         let state = match (pulls, a.get("fake/crash").is_some(), a.get("fake/unready").is_some()) {
             (true, _, _) => State::NoImage,
             (_, true, _) => State::Crash,

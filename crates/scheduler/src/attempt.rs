@@ -49,7 +49,9 @@ impl Verdict {
         if let Some(r) = &self.overall {
             s += &format!(": {}.", r.text);
         } else {
-            let reasons = histogram(self.nodes.iter().filter_map(|n| n.rejected.as_ref()).map(|(_, r)| r.text.as_str()));
+            let reasons = histogram(
+                self.nodes.iter().filter_map(|n| n.rejected.as_ref()).map(|(_, r)| r.text.as_str()),
+            );
             s += &if reasons.is_empty() { ".".to_owned() } else { format!(": {reasons}.") };
         }
         if !self.preemption.is_empty() {

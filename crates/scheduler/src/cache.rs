@@ -88,8 +88,13 @@ impl PodInfo {
         let of = |c: &Value| Resources::of(c.at(&["resources", "requests"]));
         let nonzero_of = |c: &Value| {
             let r = c.at(&["resources", "requests"]);
-            let cpu = if r.get("cpu").is_null() { DEFAULT_CPU_M } else { Quantity::or_zero(r.get("cpu")).milli() };
-            let memory = if r.get("memory").is_null() { DEFAULT_MEMORY } else { Quantity::or_zero(r.get("memory")).value() };
+            let cpu =
+                if r.get("cpu").is_null() { DEFAULT_CPU_M } else { Quantity::or_zero(r.get("cpu")).milli() };
+            let memory = if r.get("memory").is_null() {
+                DEFAULT_MEMORY
+            } else {
+                Quantity::or_zero(r.get("memory")).value()
+            };
             (cpu, memory)
         };
         let mut requests = Resources::default();
@@ -138,7 +143,10 @@ impl PodInfo {
             nonzero,
             ports,
             priority: spec.get("priority").int(),
-            has_anti_affinity: affinity.at(&["podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]).len() > 0,
+            has_anti_affinity: affinity
+                .at(&["podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution"])
+                .len()
+                > 0,
             has_affinity: affinity.get("podAffinity").is_some() || affinity.get("podAntiAffinity").is_some(),
             pod: pod.clone(),
         }
@@ -280,6 +288,8 @@ fn requests_of_sidecars_and_init_containers() {
     let c = |cpu: &str| obj!({"name": "c", "resources": {"requests": {"cpu": cpu}}});
     let mut side = c("100m");
     side.insert("restartPolicy", "Always");
-    let p = PodInfo::new(&obj!({"spec": {"containers": [c("200m"), c("300m")], "initContainers": [side, c("700m")]}}));
+    let p = PodInfo::new(
+        &obj!({"spec": {"containers": [c("200m"), c("300m")], "initContainers": [side, c("700m")]}}),
+    );
     assert_eq!(p.requests.cpu_m, 800);
 }

@@ -44,7 +44,8 @@ impl Recorder {
         let Some(res) = client.resource("", "events") else { return };
         let now = client.now;
         let time = client.timestamp_micro();
-        let key: SmolStr = format!("{}|{kind}|{reason}|{action}|{}", pod.uid(), related.map_or("", |r| r.uid())).into();
+        let key: SmolStr =
+            format!("{}|{kind}|{reason}|{action}|{}", pod.uid(), related.map_or("", |r| r.uid())).into();
         if let Some(s) = self.known.get_mut(&key)
             && now.since(s.last).as_secs() < FINISH_S
         {
@@ -63,7 +64,8 @@ impl Recorder {
                 "apiVersion": v.api_version(), "resourceVersion": v.at(&["metadata", "resourceVersion"])
             })
         };
-        let name: SmolStr = format!("{}.{:016x}", pod.name(), 0x18a0_0000_0000_0000 | (self.chance.bits() >> 8)).into();
+        let name: SmolStr =
+            format!("{}.{:016x}", pod.name(), 0x18a0_0000_0000_0000 | (self.chance.bits() >> 8)).into();
         let namespace: SmolStr = pod.namespace().into();
         let mut e = obj!({
             "metadata": {"name": &name, "namespace": &namespace},

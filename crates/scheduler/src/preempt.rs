@@ -77,7 +77,8 @@ fn victims(
     budgets: &[Value],
 ) -> Option<Candidate> {
     let mut n: NodeInfo = (**node).clone();
-    let mut lower: Vec<Arc<PodInfo>> = node.pods.values().filter(|p| p.priority < pod.priority).cloned().collect();
+    let mut lower: Vec<Arc<PodInfo>> =
+        node.pods.values().filter(|p| p.priority < pod.priority).cloned().collect();
     if lower.is_empty() {
         return None;
     }

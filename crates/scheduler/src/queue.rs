@@ -129,7 +129,12 @@ impl Queue {
             return Some(now);
         }
         let backoff = self.backoff.get_min().map(|((at, _), ())| *at);
-        let stale = self.unschedulable.keys().filter_map(|k| self.pods.get(k)).map(|w| w.tried + STALE + Duration::from_secs(1)).min();
+        let stale = self
+            .unschedulable
+            .keys()
+            .filter_map(|k| self.pods.get(k))
+            .map(|w| w.tried + STALE + Duration::from_secs(1))
+            .min();
         match (backoff, stale) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

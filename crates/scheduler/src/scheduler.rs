@@ -75,8 +75,17 @@ impl Scheduler {
         };
         let (pods, nodes) = (id("", "pods"), id("", "nodes"));
         let all = [
-            pods, nodes, ids.services, ids.replicasets, ids.controllers, ids.statefulsets, ids.namespaces, ids.claims,
-            ids.volumes, ids.classes, ids.budgets,
+            pods,
+            nodes,
+            ids.services,
+            ids.replicasets,
+            ids.controllers,
+            ids.statefulsets,
+            ids.namespaces,
+            ids.claims,
+            ids.volumes,
+            ids.classes,
+            ids.budgets,
         ];
         let caches = all
             .into_iter()
@@ -135,7 +144,9 @@ impl Scheduler {
         let due: Vec<ResId> = self
             .caches
             .iter()
-            .filter(|(_, c)| !c.watch.initial.is_empty() || api.next_commit(&c.watch).is_some_and(|at| at <= now))
+            .filter(|(_, c)| {
+                !c.watch.initial.is_empty() || api.next_commit(&c.watch).is_some_and(|at| at <= now)
+            })
             .map(|(r, _)| *r)
             .collect();
         for res in due {
@@ -161,7 +172,12 @@ impl Scheduler {
             let matters = |v: &Value| {
                 let mut spec = v.get("spec").clone();
                 spec.remove(&["podCIDR"]);
-                (spec, v.labels().clone(), v.at(&["status", "allocatable"]).clone(), v.at(&["status", "images"]).len())
+                (
+                    spec,
+                    v.labels().clone(),
+                    v.at(&["status", "allocatable"]).clone(),
+                    v.at(&["status", "images"]).len(),
+                )
             };
             if matters(old) != matters(new) {
                 self.queue.move_all(now);
@@ -235,7 +251,10 @@ impl Scheduler {
             l.namespaces = self.objects(self.ids.namespaces).cloned().collect();
         }
         for v in pod.at(&["spec", "volumes"]).items() {
-            let name = match (v.at(&["persistentVolumeClaim", "claimName"]).as_str(), v.get("ephemeral").is_some()) {
+            let name = match (
+                v.at(&["persistentVolumeClaim", "claimName"]).as_str(),
+                v.get("ephemeral").is_some(),
+            ) {
                 (Some(n), _) => SmolStr::from(n),
                 (None, true) => format!("{}-{}", pod.name(), v.get("name").text()).into(),
                 _ => continue,
@@ -329,7 +348,11 @@ impl Scheduler {
                 Err(text) => verdict.preemption = text,
             }
         }
-        let message = if nodes.is_empty() { "no nodes available to schedule pods".to_owned() } else { verdict.message() };
+        let message = if nodes.is_empty() {
+            "no nodes available to schedule pods".to_owned()
+        } else {
+            verdict.message()
+        };
         self.recorder.record(client, pod, ("Warning", "FailedScheduling", "Scheduling"), &message, None);
         let time = client.timestamp();
         let had = pod.condition("PodScheduled");

@@ -150,7 +150,8 @@ pub fn format_labels(v: &Value) -> String {
 
 /// Names and images of a template's containers, for wide tables.
 pub fn containers_and_images(spec: &Value) -> (Value, Value) {
-    let join = |f: &str| spec.get("containers").items().map(|c| c.get(f).text()).collect::<Vec<_>>().join(",");
+    let join =
+        |f: &str| spec.get("containers").items().map(|c| c.get(f).text()).collect::<Vec<_>>().join(",");
     (join("name").into(), join("image").into())
 }
 

@@ -7,7 +7,9 @@ mod rolling;
 mod sets;
 mod status;
 
-use crate::runtime::{Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, key_of, selector_of};
+use crate::runtime::{
+    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, key_of, selector_of,
+};
 use api::{Value, obj};
 use apiserver::{ResId, Status};
 

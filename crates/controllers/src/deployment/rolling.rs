@@ -48,7 +48,10 @@ impl Deployments {
     /// One step of a rolling update. Models: `rolloutRolling`.
     pub(super) fn roll(&self, turn: &mut Turn<'_>, plan: &mut Plan) -> Result<(), Status> {
         self.find_sets(turn, plan, true)?;
-        if !self.grow_new(turn, plan)? && !self.shrink_old(turn, plan)? && status::complete(&plan.d, plan.d.get("status")) {
+        if !self.grow_new(turn, plan)?
+            && !self.shrink_old(turn, plan)?
+            && status::complete(&plan.d, plan.d.get("status"))
+        {
             self.clean_up(turn, plan)?;
         }
         self.sync_rollout_status(turn, plan)
@@ -110,7 +113,8 @@ impl Deployments {
     pub(super) fn is_scaling_event(&self, turn: &mut Turn<'_>, plan: &mut Plan) -> Result<bool, Status> {
         self.find_sets(turn, plan, false)?;
         Ok(plan.all().iter().any(|s| {
-            let desired = s.annotations().get("deployment.kubernetes.io/desired-replicas").text().parse::<i64>();
+            let desired =
+                s.annotations().get("deployment.kubernetes.io/desired-replicas").text().parse::<i64>();
             replicas(s) > 0 && desired.is_ok_and(|n| n != replicas(&plan.d))
         }))
     }
@@ -134,7 +138,8 @@ impl Deployments {
         }
         let saturated = plan.new.is_some()
             && replicas(&plan.new) == want
-            && plan.new.annotations().get("deployment.kubernetes.io/desired-replicas").text() == want.to_string()
+            && plan.new.annotations().get("deployment.kubernetes.io/desired-replicas").text()
+                == want.to_string()
             && plan.new.at(&["status", "availableReplicas"]).int() == want;
         if saturated {
             for s in plan.old.clone() {
@@ -151,7 +156,12 @@ impl Deployments {
         self.spread_proportionally(turn, plan, active)
     }
 
-    fn spread_proportionally(&self, turn: &mut Turn<'_>, plan: &mut Plan, mut active: Vec<Value>) -> Result<(), Status> {
+    fn spread_proportionally(
+        &self,
+        turn: &mut Turn<'_>,
+        plan: &mut Plan,
+        mut active: Vec<Value>,
+    ) -> Result<(), Status> {
         let want = replicas(&plan.d);
         let allowed = if want > 0 { want + max_surge(&plan.d) } else { 0 };
         let mut add = allowed - total(&active);
@@ -164,8 +174,14 @@ impl Deployments {
         for s in &active {
             let mut size = replicas(s);
             if to_add != 0 {
-                let annotated = s.annotations().get("deployment.kubernetes.io/max-replicas").text().parse::<i64>().unwrap_or(0);
-                let before = if annotated == 0 { plan.d.at(&["status", "replicas"]).int() } else { annotated };
+                let annotated = s
+                    .annotations()
+                    .get("deployment.kubernetes.io/max-replicas")
+                    .text()
+                    .parse::<i64>()
+                    .unwrap_or(0);
+                let before =
+                    if annotated == 0 { plan.d.at(&["status", "replicas"]).int() } else { annotated };
                 let ideal = if want == 0 {
                     -size
                 } else if before == 0 {
@@ -210,9 +226,7 @@ fn put(plan: &mut Plan, s: Value) {
 #[test]
 fn fenceposts_round_as_upstream() {
     use api::obj;
-    let d = |n: i64, surge: Value, unavailable: Value| {
-        obj!({"spec": {"replicas": n, "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}}})
-    };
+    let d = |n: i64, surge: Value, unavailable: Value| obj!({"spec": {"replicas": n, "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}}});
     assert_eq!(fenceposts(&d(3, "25%".into(), "25%".into())), (1, 0));
     assert_eq!(fenceposts(&d(10, "25%".into(), "25%".into())), (3, 2));
     assert_eq!(fenceposts(&d(4, 0.into(), 0.into())), (0, 1));

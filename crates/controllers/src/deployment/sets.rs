@@ -63,8 +63,12 @@ impl Deployments {
 
     /// Finds the deployment's sets; makes the new one if asked to. Models: `getAllReplicaSetsAndSyncRevision`.
     pub(super) fn find_sets(&self, turn: &mut Turn<'_>, plan: &mut Plan, create: bool) -> Result<(), Status> {
-        let mut mine: Vec<Value> =
-            turn.informers.list(self.sets, plan.d.namespace()).filter(|s| is_controlled_by(s, &plan.d)).cloned().collect();
+        let mut mine: Vec<Value> = turn
+            .informers
+            .list(self.sets, plan.d.namespace())
+            .filter(|s| is_controlled_by(s, &plan.d))
+            .cloned()
+            .collect();
         mine.sort_by(by_creation);
         let new = mine.iter().position(|s| same_template(s, &plan.d));
         plan.new = new.map_or(Value::Null, |i| mine.remove(i));
@@ -155,7 +159,8 @@ impl Deployments {
                 return Err(s);
             }
             Err(s) => {
-                let terminating = s.details.get("causes").items().any(|c| c.get("reason").text() == "NamespaceTerminating");
+                let terminating =
+                    s.details.get("causes").items().any(|c| c.get("reason").text() == "NamespaceTerminating");
                 if status::has_deadline(&d) && !terminating {
                     let m = format!("Failed to create new replica set \"{name}\": {}", s.message);
                     let c = status::condition(turn, "Progressing", "False", "ReplicaSetCreateError", &m);
@@ -175,7 +180,13 @@ impl Deployments {
     }
 
     /// Sets a ReplicaSet's size and records it. Models: `scaleReplicaSetAndRecordEvent`.
-    pub(super) fn scale(&self, turn: &mut Turn<'_>, d: &Value, set: &Value, size: i64) -> Result<Value, Status> {
+    pub(super) fn scale(
+        &self,
+        turn: &mut Turn<'_>,
+        d: &Value,
+        set: &Value,
+        size: i64,
+    ) -> Result<Value, Status> {
         let before = replicas(set);
         let mut new = set.clone();
         new.set(&["spec", "replicas"], size);

@@ -73,7 +73,10 @@ fn deadline(d: &Value) -> Option<i64> {
 
 /// When to look at a deployment again though nothing changed. Models: `requeueStuckDeployment`.
 pub(super) fn next(turn: &Turn<'_>, d: &Value) -> Next {
-    if !has_deadline(d) || complete(d, d.get("status")) || d.condition("Progressing").get("reason").text() == TIMED_OUT {
+    if !has_deadline(d)
+        || complete(d, d.get("status"))
+        || d.condition("Progressing").get("reason").text() == TIMED_OUT
+    {
         return Next::Done;
     }
     let now = turn.client.api.settings.epoch.civil(turn.now()).unix();
@@ -109,7 +112,13 @@ impl Deployments {
         let mut d = plan.d.clone();
         d.insert("status", status);
         let c = if available >= replicas(&plan.d) - max_unavailable(&plan.d) {
-            condition(turn, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+            condition(
+                turn,
+                "Available",
+                "True",
+                "MinimumReplicasAvailable",
+                "Deployment has minimum availability.",
+            )
         } else {
             let m = "Deployment does not have minimum availability.";
             condition(turn, "Available", "False", "MinimumReplicasUnavailable", m)
@@ -137,7 +146,8 @@ impl Deployments {
             remove_condition(&mut d, "Progressing");
         }
         let new = d.get("status").clone();
-        let settled = new.get("replicas") == new.get("updatedReplicas") && current.get("reason").text() == AVAILABLE;
+        let settled =
+            new.get("replicas") == new.get("updatedReplicas") && current.get("reason").text() == AVAILABLE;
         if has_deadline(&d) && !settled {
             let subject = match plan.new.name() {
                 "" => format!("Deployment \"{}\"", d.name()),

@@ -38,7 +38,8 @@ pub(crate) fn backends(informers: &Informers, pods: ResId, service: &Value) -> V
             let terminating = p.is_terminating();
             let serving = is_ready(p) || publish;
             let spec = p.get("spec");
-            let named = spec.get("subdomain").text() == service.name() && !spec.get("hostname").text().is_empty();
+            let named =
+                spec.get("subdomain").text() == service.name() && !spec.get("hostname").text().is_empty();
             Some(Backend {
                 ip,
                 ready: publish || (serving && !terminating),

@@ -28,7 +28,11 @@ pub struct Endpoints {
 impl Endpoints {
     /// The controller of core Endpoints.
     pub fn new(kinds: &Kinds) -> Self {
-        Endpoints { services: kinds.get("", "services"), pods: kinds.get("", "pods"), endpoints: kinds.get("", "endpoints") }
+        Endpoints {
+            services: kinds.get("", "services"),
+            pods: kinds.get("", "pods"),
+            endpoints: kinds.get("", "endpoints"),
+        }
     }
 
     fn subsets(&self, turn: &Turn<'_>, service: &Value) -> Value {
@@ -153,7 +157,9 @@ impl Controller for Endpoints {
                 _ => return Ok(Next::Done),
             }
         };
-        if service.at(&["spec", "selector"]).len() == 0 || service.at(&["spec", "type"]).text() == "ExternalName" {
+        if service.at(&["spec", "selector"]).len() == 0
+            || service.at(&["spec", "type"]).text() == "ExternalName"
+        {
             return Ok(Next::Done);
         }
         let subsets = self.subsets(turn, &service);

@@ -4,7 +4,8 @@
 
 use crate::endpoints::{Backend, backends, seen_pod, target_port, trigger_time};
 use crate::runtime::{
-    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, controller_reference, is_controlled_by,
+    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, controller_reference,
+    is_controlled_by,
 };
 use api::{Value, obj};
 use apiserver::{ResId, Status};
@@ -47,7 +48,10 @@ impl EndpointSlices {
         let node = b.pod.at(&["spec", "nodeName"]).text();
         if !node.is_empty() {
             e.insert("nodeName", node);
-            let zone = turn.informers.get(self.nodes, "", node).map(|n| n.labels().get("topology.kubernetes.io/zone").smol());
+            let zone = turn
+                .informers
+                .get(self.nodes, "", node)
+                .map(|n| n.labels().get("topology.kubernetes.io/zone").smol());
             if let Some(z) = zone.filter(|z| !z.is_empty()) {
                 e.insert("zone", z);
             }
@@ -67,7 +71,8 @@ impl EndpointSlices {
                 .items()
                 .filter_map(|p| {
                     let n = target_port(&b.pod, p)?;
-                    let mut port = obj!({"name": p.get("name").text(), "port": n, "protocol": p.get("protocol")});
+                    let mut port =
+                        obj!({"name": p.get("name").text(), "port": n, "protocol": p.get("protocol")});
                     if !p.get("appProtocol").text().is_empty() {
                         port.insert("appProtocol", p.get("appProtocol"));
                     }

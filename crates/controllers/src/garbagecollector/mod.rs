@@ -28,12 +28,29 @@ impl GarbageCollector {
     /// The controller over every resource that can own or be owned.
     pub fn new(kinds: &Kinds) -> Self {
         let names = [
-            ("", "pods"), ("", "replicationcontrollers"), ("", "services"), ("", "configmaps"), ("", "secrets"),
-            ("", "endpoints"), ("", "persistentvolumeclaims"), ("", "serviceaccounts"), ("", "nodes"), ("", "namespaces"),
-            ("apps", "replicasets"), ("apps", "deployments"), ("apps", "statefulsets"), ("apps", "daemonsets"),
-            ("apps", "controllerrevisions"), ("batch", "jobs"), ("batch", "cronjobs"), ("discovery.k8s.io", "endpointslices"),
-            ("coordination.k8s.io", "leases"), ("networking.k8s.io", "ingresses"), ("policy", "poddisruptionbudgets"),
-            ("rbac.authorization.k8s.io", "roles"), ("rbac.authorization.k8s.io", "rolebindings"),
+            ("", "pods"),
+            ("", "replicationcontrollers"),
+            ("", "services"),
+            ("", "configmaps"),
+            ("", "secrets"),
+            ("", "endpoints"),
+            ("", "persistentvolumeclaims"),
+            ("", "serviceaccounts"),
+            ("", "nodes"),
+            ("", "namespaces"),
+            ("apps", "replicasets"),
+            ("apps", "deployments"),
+            ("apps", "statefulsets"),
+            ("apps", "daemonsets"),
+            ("apps", "controllerrevisions"),
+            ("batch", "jobs"),
+            ("batch", "cronjobs"),
+            ("discovery.k8s.io", "endpointslices"),
+            ("coordination.k8s.io", "leases"),
+            ("networking.k8s.io", "ingresses"),
+            ("policy", "poddisruptionbudgets"),
+            ("rbac.authorization.k8s.io", "roles"),
+            ("rbac.authorization.k8s.io", "rolebindings"),
         ];
         GarbageCollector {
             watched: names.iter().map(|(g, p)| kinds.get(g, p)).collect(),
@@ -57,7 +74,9 @@ impl GarbageCollector {
 
     /// Whether an owner reference leads to something that is there; `(there, waits for its dependents)`.
     fn owner_state(&self, turn: &mut Turn<'_>, namespace: &str, o: &Value) -> Result<(bool, bool), Status> {
-        let Some(r) = turn.client.api.registry.by_kind(o.get("apiVersion").text(), o.get("kind").text()).cloned() else {
+        let Some(r) =
+            turn.client.api.registry.by_kind(o.get("apiVersion").text(), o.get("kind").text()).cloned()
+        else {
             // An unknown kind: nothing is concluded.
             return Ok((true, false));
         };
@@ -164,8 +183,12 @@ impl GarbageCollector {
             Err(s) if s.code == 404 => return Ok(()),
             Err(s) => return Err(s),
         };
-        let owners: Value =
-            v.at(&["metadata", "ownerReferences"]).items().filter(|o| o.get("uid").text() != owner).cloned().collect();
+        let owners: Value = v
+            .at(&["metadata", "ownerReferences"])
+            .items()
+            .filter(|o| o.get("uid").text() != owner)
+            .cloned()
+            .collect();
         let owners = if owners.len() == 0 { Value::Null } else { owners };
         let patch = obj!({"metadata": {"uid": v.uid(), "ownerReferences": owners}});
         turn.client.merge(res, "", &n.namespace, &n.name, patch).map(|_| ())
@@ -206,14 +229,21 @@ impl Controller for GarbageCollector {
             for owner in &owners {
                 self.dependents.entry(owner.clone()).or_default().insert(uid.clone());
             }
-            let node = Node { res: Some(seen.res), namespace: o.namespace().into(), name: o.name().into(), owners: owners.clone() };
+            let node = Node {
+                res: Some(seen.res),
+                namespace: o.namespace().into(),
+                name: o.name().into(),
+                owners: owners.clone(),
+            };
             self.nodes.insert(uid.clone(), node);
             // Born with an owner that is already gone, or of which nothing is known.
             if owners.iter().any(|x| !self.nodes.contains_key(x)) {
                 queue.add(key(&uid));
             }
         }
-        if o.is_terminating() && !seen.old.is_terminating() || (o.is_terminating() && seen.old.get("metadata") != o.get("metadata")) {
+        if o.is_terminating() && !seen.old.is_terminating()
+            || (o.is_terminating() && seen.old.get("metadata") != o.get("metadata"))
+        {
             queue.add(key(&uid));
         }
     }

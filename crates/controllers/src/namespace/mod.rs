@@ -22,7 +22,11 @@ impl Namespaces {
 
     /// Deletes what a namespace holds; gives what is left: objects by resource, finalizers with their counts, and the
     /// longest grace.
-    fn empty(&self, turn: &mut Turn<'_>, ns: &str) -> Result<(BTreeMap<String, usize>, BTreeMap<String, usize>, i64), Status> {
+    fn empty(
+        &self,
+        turn: &mut Turn<'_>,
+        ns: &str,
+    ) -> Result<(BTreeMap<String, usize>, BTreeMap<String, usize>, i64), Status> {
         let resources: Vec<_> = turn
             .client
             .api
@@ -47,7 +51,9 @@ impl Namespaces {
                 return Err(e);
             }
             for o in turn.client.list(res, ns)? {
-                *left.entry(if group.is_empty() { format!("{plural}.") } else { qualified.clone() }).or_insert(0) += 1;
+                *left
+                    .entry(if group.is_empty() { format!("{plural}.") } else { qualified.clone() })
+                    .or_insert(0) += 1;
                 for f in o.at(&["metadata", "finalizers"]).items() {
                     *finalizers.entry(f.text().to_owned()).or_insert(0) += 1;
                 }
@@ -71,16 +77,52 @@ impl Namespaces {
             m.iter().map(|(k, n)| format!("{k} {one} {n} resource instances")).collect::<Vec<_>>().join(", ")
         };
         let remaining = format!("Some resources are remaining: {}", list(left, "has"));
-        let held = format!("Some content in the namespace has finalizers remaining: {}", list(finalizers, "in"));
+        let held =
+            format!("Some content in the namespace has finalizers remaining: {}", list(finalizers, "in"));
         let yes_no = |bad: bool, t: (&str, String), f: (&str, &str)| {
             if bad { ("True", t.0.to_owned(), t.1) } else { ("False", f.0.to_owned(), f.1.to_owned()) }
         };
         let rows = [
-            ("NamespaceDeletionDiscoveryFailure", yes_no(false, ("", String::new()), ("ResourcesDiscovered", "All resources successfully discovered"))),
-            ("NamespaceDeletionGroupVersionParsingFailure", yes_no(false, ("", String::new()), ("ParsedGroupVersions", "All legacy kube types successfully parsed"))),
-            ("NamespaceDeletionContentFailure", yes_no(false, ("", String::new()), ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"))),
-            ("NamespaceContentRemaining", yes_no(!left.is_empty(), ("SomeResourcesRemain", remaining), ("ContentRemoved", "All content successfully removed"))),
-            ("NamespaceFinalizersRemaining", yes_no(!finalizers.is_empty(), ("SomeFinalizersRemain", held), ("ContentHasNoFinalizers", "All content-preserving finalizers finished"))),
+            (
+                "NamespaceDeletionDiscoveryFailure",
+                yes_no(
+                    false,
+                    ("", String::new()),
+                    ("ResourcesDiscovered", "All resources successfully discovered"),
+                ),
+            ),
+            (
+                "NamespaceDeletionGroupVersionParsingFailure",
+                yes_no(
+                    false,
+                    ("", String::new()),
+                    ("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+                ),
+            ),
+            (
+                "NamespaceDeletionContentFailure",
+                yes_no(
+                    false,
+                    ("", String::new()),
+                    ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
+                ),
+            ),
+            (
+                "NamespaceContentRemaining",
+                yes_no(
+                    !left.is_empty(),
+                    ("SomeResourcesRemain", remaining),
+                    ("ContentRemoved", "All content successfully removed"),
+                ),
+            ),
+            (
+                "NamespaceFinalizersRemaining",
+                yes_no(
+                    !finalizers.is_empty(),
+                    ("SomeFinalizersRemain", held),
+                    ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+                ),
+            ),
         ];
         let mut new = ns.clone();
         let mut conditions = Vec::new();
@@ -127,12 +169,17 @@ impl Controller for Namespaces {
         if !left.is_empty() {
             self.report(turn, &ns, &left, &finalizers)?;
             // Models: half of the longest grace plus a second; what only finalizers hold is looked at again soon.
-            let wait = if grace > 0 { Duration::from_secs(grace as u64 / 2 + 1) } else { Duration::from_millis(500) };
+            let wait = if grace > 0 {
+                Duration::from_secs(grace as u64 / 2 + 1)
+            } else {
+                Duration::from_millis(500)
+            };
             let backoff = Duration::from_millis(500) * (turn.queue.failures(key) + 1);
             return Ok(Next::After(if grace > 0 { wait.min(Duration::from_secs(2)) } else { backoff }));
         }
         let mut ns = turn.client.get(self.namespaces, "", &key.1)?;
-        let rest: Value = ns.at(&["spec", "finalizers"]).items().filter(|f| f.text() != "kubernetes").cloned().collect();
+        let rest: Value =
+            ns.at(&["spec", "finalizers"]).items().filter(|f| f.text() != "kubernetes").cloned().collect();
         ns.set(&["spec", "finalizers"], rest);
         turn.client.update_sub(self.namespaces, "finalize", ns)?;
         Ok(Next::Done)

@@ -3,7 +3,9 @@
 //! Models: `pkg/controller/nodelifecycle` and `tainteviction`: a node whose lease was not renewed for 40 s is Unknown,
 //! looked at every 5 s; conditions become taints; NoExecute taints evict pods after their toleration ends.
 
-use crate::runtime::{Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, is_ready, key_of};
+use crate::runtime::{
+    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, is_ready, key_of,
+};
 use api::{SmolStr, Value, obj};
 use apiserver::{ResId, Status};
 use imbl::OrdMap;
@@ -48,7 +50,8 @@ impl NodeLifecycle {
         let name: SmolStr = node.name().into();
         let lease = turn.informers.get(self.leases, "kube-node-lease", &name);
         let renewed = lease.map_or(SmolStr::default(), |l| l.at(&["spec", "renewTime"]).smol());
-        let stamp: SmolStr = format!("{renewed}|{}", node.condition("Ready").get("lastHeartbeatTime").text()).into();
+        let stamp: SmolStr =
+            format!("{renewed}|{}", node.condition("Ready").get("lastHeartbeatTime").text()).into();
         let now = turn.now();
         match self.heard.get_mut(&name) {
             Some(h) if h.renewed == stamp => {}
@@ -83,8 +86,11 @@ impl NodeLifecycle {
             c.insert("reason", "NodeStatusUnknown");
             c.insert("message", "Kubelet stopped posting node status.");
             c.insert("lastTransitionTime", time.as_str());
-            if let Some(slot) =
-                node.slot(&["status", "conditions"]).list_mut().iter_mut().find(|x| x.get("type").text() == kind)
+            if let Some(slot) = node
+                .slot(&["status", "conditions"])
+                .list_mut()
+                .iter_mut()
+                .find(|x| x.get("type").text() == kind)
             {
                 *slot = c;
             }
@@ -108,8 +114,11 @@ impl NodeLifecycle {
             .collect();
         let time = turn.client.timestamp();
         for mut p in pods {
-            if let Some(c) =
-                p.slot(&["status", "conditions"]).list_mut().iter_mut().find(|c| c.get("type").text() == "Ready")
+            if let Some(c) = p
+                .slot(&["status", "conditions"])
+                .list_mut()
+                .iter_mut()
+                .find(|c| c.get("type").text() == "Ready")
             {
                 c.insert("status", "False");
                 c.insert("lastTransitionTime", time.as_str());
@@ -159,7 +168,8 @@ impl NodeLifecycle {
             }
         };
         let have = node.at(&["spec", "taints"]);
-        let has = |k: &str, e: &str| have.items().any(|t| t.get("key").text() == k && t.get("effect").text() == e);
+        let has =
+            |k: &str, e: &str| have.items().any(|t| t.get("key").text() == k && t.get("effect").text() == e);
         let missing: Vec<_> = want.iter().filter(|(k, e)| !has(k, e)).collect();
         let stale = have.items().any(|t| {
             ours(t) && !want.iter().any(|(k, e)| t.get("key").text() == *k && t.get("effect").text() == *e)
@@ -169,7 +179,10 @@ impl NodeLifecycle {
         }
         let mut taints: Vec<Value> = have
             .items()
-            .filter(|t| !ours(t) || want.iter().any(|(k, e)| t.get("key").text() == *k && t.get("effect").text() == *e))
+            .filter(|t| {
+                !ours(t)
+                    || want.iter().any(|(k, e)| t.get("key").text() == *k && t.get("effect").text() == *e)
+            })
             .cloned()
             .collect();
         for (k, e) in missing {
@@ -186,7 +199,8 @@ impl NodeLifecycle {
         let mut least: Option<Duration> = None;
         let mut finite = false;
         for t in node.at(&["spec", "taints"]).items().filter(|t| t.get("effect").text() == "NoExecute") {
-            let matching: Vec<&Value> = pod.at(&["spec", "tolerations"]).items().filter(|x| tolerates(x, t)).collect();
+            let matching: Vec<&Value> =
+                pod.at(&["spec", "tolerations"]).items().filter(|x| tolerates(x, t)).collect();
             if matching.is_empty() {
                 return Some(Duration::ZERO);
             }
@@ -215,7 +229,12 @@ impl NodeLifecycle {
         let was_waiting = self.evict_at.contains_key(key);
         let Some(stay) = self.stay(&pod, &node) else {
             if was_waiting {
-                turn.event(&pod, "Normal", "TaintManagerEviction", &format!("Cancelling deletion of Pod {}/{}", key.0, key.1));
+                turn.event(
+                    &pod,
+                    "Normal",
+                    "TaintManagerEviction",
+                    &format!("Cancelling deletion of Pod {}/{}", key.0, key.1),
+                );
             }
             return gone(self);
         };
@@ -224,7 +243,12 @@ impl NodeLifecycle {
         if at > now {
             return Ok(Next::After(at.since(now)));
         }
-        turn.event(&pod, "Normal", "TaintManagerEviction", &format!("Marking for deletion Pod {}/{}", key.0, key.1));
+        turn.event(
+            &pod,
+            "Normal",
+            "TaintManagerEviction",
+            &format!("Marking for deletion Pod {}/{}", key.0, key.1),
+        );
         let time = turn.client.timestamp();
         let mut marked = pod.clone();
         marked.push_at(
@@ -278,9 +302,9 @@ impl Controller for NodeLifecycle {
         } else if seen.res == self.pods {
             let p = seen.new;
             let node = p.at(&["spec", "nodeName"]).text();
-            let tainted = informers
-                .get(self.nodes, "", node)
-                .is_some_and(|n| n.at(&["spec", "taints"]).items().any(|t| t.get("effect").text() == "NoExecute"));
+            let tainted = informers.get(self.nodes, "", node).is_some_and(|n| {
+                n.at(&["spec", "taints"]).items().any(|t| t.get("effect").text() == "NoExecute")
+            });
             if (p.is_some() && tainted && !p.is_terminating()) || self.evict_at.contains_key(&seen.key()) {
                 queue.add(seen.key());
             }

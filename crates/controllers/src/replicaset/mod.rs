@@ -5,8 +5,8 @@
 mod rank;
 
 use crate::runtime::{
-    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, available_in, is_active, is_available,
-    is_controlled_by, is_ready, key_of, pod_from_template, selector_of,
+    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, available_in, is_active,
+    is_available, is_controlled_by, is_ready, key_of, pod_from_template, selector_of,
 };
 use api::{SmolStr, Value, obj};
 use apiserver::{ResId, Status};
@@ -37,7 +37,11 @@ pub struct ReplicaSets {
 impl ReplicaSets {
     /// The controller of `apps/v1` ReplicaSets.
     pub fn new(kinds: &Kinds) -> Self {
-        ReplicaSets { sets: kinds.get("apps", "replicasets"), pods: kinds.get("", "pods"), expected: OrdMap::new() }
+        ReplicaSets {
+            sets: kinds.get("apps", "replicasets"),
+            pods: kinds.get("", "pods"),
+            expected: OrdMap::new(),
+        }
     }
 
     fn controller_of(&self, pod: &Value, informers: &Informers) -> Option<Key> {
@@ -115,7 +119,13 @@ impl ReplicaSets {
         Ok(mine)
     }
 
-    fn patch_owner(&self, turn: &mut Turn<'_>, pod: &Value, set: &Value, adopt: bool) -> Result<Value, Status> {
+    fn patch_owner(
+        &self,
+        turn: &mut Turn<'_>,
+        pod: &Value,
+        set: &Value,
+        adopt: bool,
+    ) -> Result<Value, Status> {
         let owner = crate::runtime::controller_reference(set);
         let others = pod.at(&["metadata", "ownerReferences"]);
         let mut owners: Vec<Value> =
@@ -132,7 +142,13 @@ impl ReplicaSets {
         }
     }
 
-    fn manage(&mut self, turn: &mut Turn<'_>, key: &Key, set: &Value, active: &[Value]) -> Result<(), Status> {
+    fn manage(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &Key,
+        set: &Value,
+        active: &[Value],
+    ) -> Result<(), Status> {
         let want = set.at(&["spec", "replicas"]).int();
         let diff = active.len() as i64 - want;
         if diff < 0 {
@@ -166,7 +182,11 @@ impl ReplicaSets {
                         if let Some(e) = self.expected.get_mut(key) {
                             e.creations = e.creations.saturating_sub(1);
                         }
-                        let terminating = s.details.get("causes").items().any(|c| c.get("reason").text() == "NamespaceTerminating");
+                        let terminating = s
+                            .details
+                            .get("causes")
+                            .items()
+                            .any(|c| c.get("reason").text() == "NamespaceTerminating");
                         if !terminating {
                             let m = format!("Error creating: {}", s.message);
                             turn.event(set, "Warning", "FailedCreate", &m);
@@ -180,7 +200,8 @@ impl ReplicaSets {
                 if let Some(e) = self.expected.get_mut(key) {
                     e.creations = e.creations.saturating_sub(total - done);
                 }
-                let quiet = s.details.get("causes").items().any(|c| c.get("reason").text() == "NamespaceTerminating");
+                let quiet =
+                    s.details.get("causes").items().any(|c| c.get("reason").text() == "NamespaceTerminating");
                 return if quiet { Ok(()) } else { Err(s) };
             }
             batch *= 2;
@@ -188,14 +209,24 @@ impl ReplicaSets {
         Ok(())
     }
 
-    fn delete_pods(&mut self, turn: &mut Turn<'_>, key: &Key, set: &Value, active: &[Value], n: usize) -> Result<(), Status> {
+    fn delete_pods(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &Key,
+        set: &Value,
+        active: &[Value],
+        n: usize,
+    ) -> Result<(), Status> {
         let civil = turn.client.api.settings.epoch.civil(turn.now());
         let related = self.related_pods(turn, set);
         let doomed = rank::to_delete(active, &related, n.min(BURST_MAX), civil);
         let uids: OrdSet<SmolStr> = doomed.iter().map(|p| SmolStr::from(p.uid())).collect();
         self.expected.insert(key.clone(), Expected { creations: 0, deletions: uids, since: turn.now() });
         let results = turn.client.concurrently(|c| {
-            doomed.iter().map(|p| (p, c.delete(self.pods, p.namespace(), p.name(), Value::Null))).collect::<Vec<_>>()
+            doomed
+                .iter()
+                .map(|p| (p, c.delete(self.pods, p.namespace(), p.name(), Value::Null)))
+                .collect::<Vec<_>>()
         });
         let mut failed = None;
         for (pod, r) in results {
@@ -225,7 +256,9 @@ impl ReplicaSets {
         let siblings: Vec<&Value> = turn
             .informers
             .list(self.sets, set.namespace())
-            .filter(|s| s.uid() == set.uid() || (!owner.is_empty() && s.controller_ref().get("uid").text() == owner))
+            .filter(|s| {
+                s.uid() == set.uid() || (!owner.is_empty() && s.controller_ref().get("uid").text() == owner)
+            })
             .collect();
         turn.informers
             .list(self.pods, set.namespace())
@@ -234,7 +267,13 @@ impl ReplicaSets {
             .collect()
     }
 
-    fn update_status(&self, turn: &mut Turn<'_>, set: &Value, all: &[Value], failure: Option<&str>) -> Result<Value, Status> {
+    fn update_status(
+        &self,
+        turn: &mut Turn<'_>,
+        set: &Value,
+        all: &[Value],
+        failure: Option<&str>,
+    ) -> Result<Value, Status> {
         let civil = turn.client.api.settings.epoch.civil(turn.now());
         let min_ready = set.at(&["spec", "minReadySeconds"]).int();
         let active: Vec<&Value> = all.iter().filter(|p| is_active(p)).collect();
@@ -242,7 +281,9 @@ impl ReplicaSets {
         let count = |f: &dyn Fn(&Value) -> bool| active.iter().filter(|p| f(p)).count();
         let terminating = all
             .iter()
-            .filter(|p| p.is_terminating() && !matches!(p.at(&["status", "phase"]).text(), "Succeeded" | "Failed"))
+            .filter(|p| {
+                p.is_terminating() && !matches!(p.at(&["status", "phase"]).text(), "Succeeded" | "Failed")
+            })
             .count();
         let mut status = set.get("status").clone();
         for (k, n) in [
@@ -262,7 +303,11 @@ impl ReplicaSets {
         let had = set.condition("ReplicaFailure");
         match failure {
             Some(m) if had.is_null() => {
-                let reason = if active.len() as i64 > set.at(&["spec", "replicas"]).int() { "FailedDelete" } else { "FailedCreate" };
+                let reason = if active.len() as i64 > set.at(&["spec", "replicas"]).int() {
+                    "FailedDelete"
+                } else {
+                    "FailedCreate"
+                };
                 let time = turn.client.timestamp();
                 status.set(
                     &["conditions"],

@@ -33,7 +33,12 @@ fn phase(p: &Value) -> u8 {
 }
 
 fn cost(p: &Value) -> i64 {
-    p.annotations().get("controller.kubernetes.io/pod-deletion-cost").text().parse::<i32>().unwrap_or(0).into()
+    p.annotations()
+        .get("controller.kubernetes.io/pod-deletion-cost")
+        .text()
+        .parse::<i32>()
+        .unwrap_or(0)
+        .into()
 }
 
 /// Ages are compared by their logarithm, so that pods of about the same age count as equal.
@@ -82,7 +87,13 @@ fn the_cheapest_and_the_least_useful_go_first() {
             "spec": {"nodeName": node}, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}
         })
     };
-    let pods = [pod("a", "n1", "True", "0"), pod("b", "n1", "False", "0"), pod("c", "n2", "True", "-5"), pod("d", "n2", "True", "0"), pod("e", "n1", "True", "0")];
+    let pods = [
+        pod("a", "n1", "True", "0"),
+        pod("b", "n1", "False", "0"),
+        pod("c", "n2", "True", "-5"),
+        pod("d", "n2", "True", "0"),
+        pod("e", "n1", "True", "0"),
+    ];
     let now = sim::Civil::from_unix(0, 0);
     let names: Vec<_> = to_delete(&pods, &pods, 4, now).iter().map(|p| p.name().to_owned()).collect();
     assert_eq!(names, ["b", "c", "a", "e"]);

@@ -59,7 +59,14 @@ impl Recorder {
     }
 
     /// Records an event about an object. The API call goes aside: nobody waits for it, and its failure is lost.
-    pub fn record(&mut self, client: &mut Client<'_>, about: &Value, kind: &str, reason: &str, message: &str) {
+    pub fn record(
+        &mut self,
+        client: &mut Client<'_>,
+        about: &Value,
+        kind: &str,
+        reason: &str,
+        message: &str,
+    ) {
         self.record_at(client, about, "", kind, reason, message);
     }
 
@@ -96,7 +103,8 @@ impl Recorder {
             "" => "default".into(),
             ns => ns.into(),
         };
-        let name: SmolStr = format!("{}.{:016x}", about.name(), 0x18a0_0000_0000_0000 | (self.chance.bits() >> 8)).into();
+        let name: SmolStr =
+            format!("{}.{:016x}", about.name(), 0x18a0_0000_0000_0000 | (self.chance.bits() >> 8)).into();
         let mut source = obj!({"component": &self.component});
         if !self.host.is_empty() {
             source.insert("host", &self.host);
@@ -117,7 +125,9 @@ impl Recorder {
         });
         if client.aside(|c| c.create(res, &namespace, event)).is_ok() {
             while self.recorded.len() >= REMEMBERED_MAX {
-                let Some(k) = self.recorded.iter().min_by_key(|(_, r)| r.last).map(|(k, _)| k.clone()) else { break };
+                let Some(k) = self.recorded.iter().min_by_key(|(_, r)| r.last).map(|(k, _)| k.clone()) else {
+                    break;
+                };
                 self.recorded.remove(&k);
             }
             self.recorded.insert(key, Recorded { name, namespace, count: 1, last: now });

@@ -79,7 +79,9 @@ impl Informers {
         let due: Vec<ResId> = self
             .all
             .iter()
-            .filter(|(_, i)| !i.watch.initial.is_empty() || api.next_commit(&i.watch).is_some_and(|at| at <= now))
+            .filter(|(_, i)| {
+                !i.watch.initial.is_empty() || api.next_commit(&i.watch).is_some_and(|at| at <= now)
+            })
             .map(|(r, _)| *r)
             .collect();
         for res in due {
@@ -113,7 +115,8 @@ impl Informers {
 }
 
 fn relist(i: &mut Informer, api: &ApiServer, res: ResId, out: &mut Vec<(ResId, Value, Value, Cause)>) {
-    let fresh: OrdMap<Name, Value> = api.store.list(res, None, None).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let fresh: OrdMap<Name, Value> =
+        api.store.list(res, None, None).map(|(k, v)| (k.clone(), v.clone())).collect();
     for (k, old) in &i.objects {
         if !fresh.contains_key(k) {
             out.push((res, old.clone(), Value::Null, Cause::NONE));

@@ -33,7 +33,10 @@ impl Kinds {
     /// The place of a built-in resource. Built-in resources are always there; an unknown name is a place that holds
     /// nothing.
     pub fn get(&self, group: &str, plural: &str) -> ResId {
-        self.registry.iter().find(|r| r.group == group && r.plural == plural).map_or(ResId(u16::MAX), |r| r.id)
+        self.registry
+            .iter()
+            .find(|r| r.group == group && r.plural == plural)
+            .map_or(ResId(u16::MAX), |r| r.id)
     }
 }
 
@@ -204,7 +207,14 @@ impl Manager {
     }
 }
 
-fn turn(slot: &mut Slot, informers: &Informers, api: &mut ApiServer, now: Instant, key: &Key, cause: Cause) -> Instant {
+fn turn(
+    slot: &mut Slot,
+    informers: &Informers,
+    api: &mut ApiServer,
+    now: Instant,
+    key: &Key,
+    cause: Cause,
+) -> Instant {
     slot.queue.begin(now, cause);
     let client = Client {
         api,

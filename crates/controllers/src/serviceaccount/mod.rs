@@ -18,7 +18,10 @@ pub struct ServiceAccounts {
 impl ServiceAccounts {
     /// The controller.
     pub fn new(kinds: &Kinds) -> Self {
-        ServiceAccounts { namespaces: kinds.get("", "namespaces"), accounts: kinds.get("", "serviceaccounts") }
+        ServiceAccounts {
+            namespaces: kinds.get("", "namespaces"),
+            accounts: kinds.get("", "serviceaccounts"),
+        }
     }
 }
 
@@ -73,7 +76,8 @@ pub struct RootCaPublisher {
 }
 
 /// The certificate of the cluster's own authority: a text of the right form, signed by nobody.
-pub const CA_CERT: &str = "-----BEGIN CERTIFICATE-----\nS3ViYXJpdW0gY2x1c3RlciBDQQ==\n-----END CERTIFICATE-----\n";
+pub const CA_CERT: &str =
+    "-----BEGIN CERTIFICATE-----\nS3ViYXJpdW0gY2x1c3RlciBDQQ==\n-----END CERTIFICATE-----\n";
 
 impl RootCaPublisher {
     /// The controller.

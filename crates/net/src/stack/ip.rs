@@ -31,13 +31,7 @@ impl Namespace {
         match self.route_in(&skb, dev) {
             Decision::Local(at) => {
                 let (dst, name) = (skb.ip.dst, self.dev_name(at));
-                skb.note(|| What::Route {
-                    dst,
-                    local: true,
-                    route: None,
-                    dev: name,
-                    via: None,
-                });
+                skb.note(|| What::Route { dst, local: true, route: None, dev: name, via: None });
                 self.ip_input(core, dev, skb);
             }
             Decision::Broadcast(_) => self.ip_input(core, dev, skb),
@@ -206,13 +200,7 @@ impl Namespace {
         match self.lookup(dst, 0) {
             Decision::Local(at) => {
                 let name = self.dev_name(at);
-                skb.note(|| What::Route {
-                    dst,
-                    local: true,
-                    route: None,
-                    dev: name,
-                    via: None,
-                });
+                skb.note(|| What::Route { dst, local: true, route: None, dev: name, via: None });
                 if self.dev(LO).is_some_and(|d| d.up) { Ok((LO, dst)) } else { Err(Errno::ENETUNREACH) }
             }
             Decision::Broadcast(dev) => Ok((dev, dst)),

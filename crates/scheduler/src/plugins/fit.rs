@@ -72,7 +72,8 @@ pub(super) static BALANCED: Plugin = Plugin {
             return None;
         }
         let score = |n: &NodeInfo, cpu: i64, memory: i64| {
-            let fraction = |used: i64, have: i64| if have == 0 { 1.0 } else { (used as f64 / have as f64).min(1.0) };
+            let fraction =
+                |used: i64, have: i64| if have == 0 { 1.0 } else { (used as f64 / have as f64).min(1.0) };
             let a = fraction(n.requested.cpu_m + cpu, n.allocatable.cpu_m);
             let b = fraction(n.requested.memory + memory, n.allocatable.memory);
             // The standard deviation of two values is half of their distance.

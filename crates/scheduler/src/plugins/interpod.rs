@@ -55,7 +55,10 @@ impl Term {
         for (keys, op) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {
             for k in t.get(keys).items() {
                 if let Some(v) = owner.labels().get(k.text()).as_str() {
-                    selector.push_at(&["matchExpressions"], obj!({"key": k.text(), "operator": op, "values": [v]}));
+                    selector.push_at(
+                        &["matchExpressions"],
+                        obj!({"key": k.text(), "operator": op, "values": [v]}),
+                    );
                 }
             }
         }
@@ -68,7 +71,9 @@ impl Term {
             key: t.get("topologyKey").smol(),
             selector: Selector::of(&selector).unwrap_or_else(|_| Selector::nothing()),
             namespaces,
-            namespace_selector: by_label.is_some().then(|| Selector::of(by_label).unwrap_or_else(|_| Selector::nothing())),
+            namespace_selector: by_label
+                .is_some()
+                .then(|| Selector::of(by_label).unwrap_or_else(|_| Selector::nothing())),
         }
     }
 
@@ -88,14 +93,19 @@ fn terms(pod: &Value, kind: &str) -> Vec<Term> {
 
 fn prepare(c: &Cycle<'_>) -> State {
     let pod = &c.pod.pod;
-    let mut s = State { affinity: terms(pod, "podAffinity"), anti: terms(pod, "podAntiAffinity"), ..State::default() };
+    let mut s = State {
+        affinity: terms(pod, "podAffinity"),
+        anti: terms(pod, "podAntiAffinity"),
+        ..State::default()
+    };
     let others = c.nodes.iter().any(|n| n.anti_affinity_pods > 0);
     if s.affinity.is_empty() && s.anti.is_empty() && !others {
         return s;
     }
     s.self_match = !s.affinity.is_empty() && s.affinity.iter().all(|t| t.matches(pod, c));
     for n in c.nodes {
-        let label = |key: &SmolStr| n.node.labels().get(key).as_str().map(|v| (key.clone(), SmolStr::from(v)));
+        let label =
+            |key: &SmolStr| n.node.labels().get(key).as_str().map(|v| (key.clone(), SmolStr::from(v)));
         for p in n.pods.values() {
             if p.has_anti_affinity {
                 for t in terms(&p.pod, "podAntiAffinity") {
@@ -138,7 +148,8 @@ fn filter(c: &Cycle<'_>, n: &NodeInfo) -> Result<(), Reason> {
             return Err(Reason::fixed(AFFINITY));
         }
     }
-    if s.anti.iter().any(|t| domain(&t.key).is_some_and(|d| s.anti_counts.get(&d).copied().unwrap_or(0) > 0)) {
+    if s.anti.iter().any(|t| domain(&t.key).is_some_and(|d| s.anti_counts.get(&d).copied().unwrap_or(0) > 0))
+    {
         return Err(Reason::resolvable(ANTI_AFFINITY));
     }
     if !s.existing.is_empty()
@@ -209,7 +220,13 @@ fn score(c: &Cycle<'_>, nodes: &[Arc<NodeInfo>]) -> Option<Vec<i64>> {
     let (min, max) = (raw.iter().copied().min().unwrap_or(0), raw.iter().copied().max().unwrap_or(0));
     Some(
         raw.iter()
-            .map(|s| if max > min { (SCORE_MAX as f64 * ((s - min) as f64 / (max - min) as f64)) as i64 } else { 0 })
+            .map(|s| {
+                if max > min {
+                    (SCORE_MAX as f64 * ((s - min) as f64 / (max - min) as f64)) as i64
+                } else {
+                    0
+                }
+            })
             .collect(),
     )
 }

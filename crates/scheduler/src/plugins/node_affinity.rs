@@ -6,8 +6,10 @@ use api::Value;
 /// What people see.
 pub const REASON: &str = "node(s) didn't match Pod's node affinity/selector";
 
-const REQUIRED: [&str; 4] = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
-const PREFERRED: [&str; 4] = ["spec", "affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"];
+const REQUIRED: [&str; 4] =
+    ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+const PREFERRED: [&str; 4] =
+    ["spec", "affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"];
 
 pub(super) static PLUGIN: Plugin = Plugin {
     name: "NodeAffinity",
@@ -67,10 +69,18 @@ fn requirement(e: &Value, have: Option<&str>) -> bool {
         "NotIn" => !have.is_some_and(among),
         "Exists" => have.is_some(),
         "DoesNotExist" => have.is_none(),
-        op @ ("Gt" | "Lt") => match (have.and_then(number), values.items().next().and_then(|v| number(v.text()))) {
-            (Some(h), Some(w)) => if op == "Gt" { h > w } else { h < w },
-            _ => false,
-        },
+        op @ ("Gt" | "Lt") => {
+            match (have.and_then(number), values.items().next().and_then(|v| number(v.text()))) {
+                (Some(h), Some(w)) => {
+                    if op == "Gt" {
+                        h > w
+                    } else {
+                        h < w
+                    }
+                }
+                _ => false,
+            }
+        }
         _ => false,
     }
 }

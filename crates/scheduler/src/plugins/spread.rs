@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// What people see.
 pub const REASON: &str = "node(s) didn't match pod topology spread constraints";
 /// What people see where a node lacks the topology's label.
-pub const MISSING_LABEL: &str = "node(s) didn't match pod topology spread constraints (missing required label)";
+pub const MISSING_LABEL: &str =
+    "node(s) didn't match pod topology spread constraints (missing required label)";
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -53,7 +54,10 @@ fn constraints(c: &Cycle<'_>, when: &str) -> Vec<Constraint> {
             let mut selector = t.get("labelSelector").clone();
             for k in t.get("matchLabelKeys").items() {
                 if let Some(v) = pod.labels().get(k.text()).as_str() {
-                    selector.push_at(&["matchExpressions"], obj!({"key": k.text(), "operator": "In", "values": [v]}));
+                    selector.push_at(
+                        &["matchExpressions"],
+                        obj!({"key": k.text(), "operator": "In", "values": [v]}),
+                    );
                 }
             }
             Constraint {
@@ -116,7 +120,9 @@ fn defaults(c: &Cycle<'_>) -> Vec<Constraint> {
 fn counts_in(c: &Constraint, n: &NodeInfo, namespace: &str) -> i64 {
     n.pods
         .values()
-        .filter(|p| !p.pod.is_terminating() && p.pod.namespace() == namespace && c.selector.matches(p.pod.labels()))
+        .filter(|p| {
+            !p.pod.is_terminating() && p.pod.namespace() == namespace && c.selector.matches(p.pod.labels())
+        })
         .count() as i64
 }
 
@@ -156,7 +162,11 @@ fn filter(c: &Cycle<'_>, n: &NodeInfo) -> Result<(), Reason> {
             return Err(Reason::fixed(MISSING_LABEL));
         };
         let own = i64::from(k.selector.matches(c.pod.pod.labels()));
-        let min = if (counts.len() as i64) < k.min_domains { 0 } else { counts.values().copied().min().unwrap_or(0) };
+        let min = if (counts.len() as i64) < k.min_domains {
+            0
+        } else {
+            counts.values().copied().min().unwrap_or(0)
+        };
         // Pods on this node may have changed since, when preemption asks what if.
         let have = counts.get(domain).copied().unwrap_or(0);
         if have + own - min > k.max_skew {

@@ -29,7 +29,10 @@ pub(super) static PLUGIN: Plugin = Plugin {
             .map(|n| {
                 let taints = n.node.at(&["spec", "taints"]).items();
                 taints
-                    .filter(|t| t.get("effect").text() == "PreferNoSchedule" && !tolerations.iter().any(|x| tolerates(x, t)))
+                    .filter(|t| {
+                        t.get("effect").text() == "PreferNoSchedule"
+                            && !tolerations.iter().any(|x| tolerates(x, t))
+                    })
                     .count() as i64
             })
             .collect();

@@ -36,7 +36,9 @@ pub(super) static PLUGIN: Plugin = Plugin {
             let volume = claim.at(&["spec", "volumeName"]).text();
             let Some(v) = c.lookup.volumes.iter().find(|v| v.name() == volume) else { continue };
             let required = v.at(&["spec", "nodeAffinity", "required"]);
-            if required.is_some() && !required.get("nodeSelectorTerms").items().any(|t| node_matches_term(t, &n.node)) {
+            if required.is_some()
+                && !required.get("nodeSelectorTerms").items().any(|t| node_matches_term(t, &n.node))
+            {
                 return Err(Reason::fixed(CONFLICT));
             }
         }
