@@ -80,6 +80,21 @@ impl Timeline {
         true
     }
 
+    /// Does a logged command at its place in history, with checkpoints on the way.
+    pub fn replay(&mut self, l: &Logged) {
+        self.run_to(l.at, l.after_events);
+        self.world.replay(l);
+    }
+
+    /// Runs to an instant and a number of events, as a log names them.
+    pub fn run_to(&mut self, at: Instant, events: u64) {
+        while self.world.event_count() < events && self.world.next_at().is_some_and(|next| next <= at) {
+            self.world.step();
+            self.checkpoint();
+        }
+        self.world.rest_until(at);
+    }
+
     /// Runs one event.
     pub fn step(&mut self) -> bool {
         self.world.step()

@@ -378,6 +378,11 @@ impl World {
         self.queue.push(at, Event::Command(Arc::new(command)));
     }
 
+    /// Lets time pass without running anything, up to the next event at most.
+    pub fn rest_until(&mut self, at: Instant) {
+        self.now = self.now.max(at);
+    }
+
     /// Does a logged command at its place in history.
     pub fn replay(&mut self, l: &Logged) {
         while self.events < l.after_events && self.next_at().is_some_and(|at| at <= l.at) {
