@@ -403,6 +403,57 @@ impl ApiServer {
         crate::scale::convert(r, v)
     }
 
+    /// What a dry-run create says of a manifest, as paths and messages. Meant for a clone: nothing is kept.
+    pub fn check(&mut self, now: Instant, v: &Value) -> Vec<(String, String)> {
+        let one = |path: &str, m: String| vec![(path.to_owned(), m)];
+        if v.kind().is_empty() || v.api_version().is_empty() {
+            let missing = if v.kind().is_empty() { "kind" } else { "apiVersion" };
+            return one("", format!("{missing} not set"));
+        }
+        let Some(r) = self.registry.by_kind(v.api_version(), v.kind()).cloned() else {
+            return one("kind", format!("no matches for kind \"{}\" in version \"{}\"", v.kind(), v.api_version()));
+        };
+        let namespace: SmolStr = match (r.namespaced, v.namespace()) {
+            (false, _) => SmolStr::default(),
+            (true, "") => "default".into(),
+            (true, ns) => ns.into(),
+        };
+        let mut op = Op {
+            verb: Verb::Create,
+            res: r.id,
+            sub: SmolStr::default(),
+            namespace,
+            name: SmolStr::default(),
+            body: v.clone(),
+            options: Options::default(),
+        };
+        op.options.dry_run = true;
+        op.options.field_validation = request::FieldValidation::Warn;
+        let user = User::new("editor", &["system:masters"]);
+        let mut cx = Cx { now, cause: Cause::NONE, user, warnings: Vec::new() };
+        let result = self.execute(&mut cx, op);
+        let quoted = |w: &str| w.split('"').nth(1).unwrap_or("").to_owned();
+        let mut out: Vec<(String, String)> = cx.warnings.iter().map(|w| (quoted(w), w.clone())).collect();
+        match result {
+            // An object of that name is there already: applying changes it.
+            Ok(_) => {}
+            Err(s) if s.reason == "AlreadyExists" => {}
+            Err(s) if s.reason == "Invalid" => {
+                out.extend(s.details.get("causes").items().map(|c| {
+                    let (field, m) = (c.get("field").text(), c.get("message").text());
+                    (field.to_owned(), format!("{field}: {m}"))
+                }));
+            }
+            Err(s) => {
+                // Decoding errors name the field without indices.
+                let field = s.message.split("Go struct field ").nth(1).and_then(|t| t.split(' ').next());
+                let field = field.and_then(|f| f.split_once('.')).map_or("", |(_, f)| f).to_owned();
+                out.push((field, s.message));
+            }
+        }
+        out
+    }
+
     /// `HEAD` is `GET` without a body.
     pub fn is_head(req: &Request) -> bool {
         req.method == Method::Head

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sim::{Cause, Instant};
 
 /// Names an object.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Id {
     /// `pods`, `deployments.apps`, …
     pub resource: String,
@@ -19,7 +19,7 @@ pub struct Id {
 }
 
 /// The state of an object, as it is coloured.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum State {
     /// Nothing to say.
     #[default]
@@ -37,7 +37,7 @@ pub enum State {
 }
 
 /// A container of a pod.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct ContainerView {
     /// Name.
     pub name: String,
@@ -54,7 +54,7 @@ pub struct ContainerView {
 }
 
 /// One object, as stages and lists show it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct ObjectView {
     /// Its name.
     pub id: Id,
@@ -87,7 +87,7 @@ pub struct ObjectView {
 }
 
 /// An Event, for the timeline.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct EventView {
     /// When it was last seen.
     pub at: Instant,
@@ -133,7 +133,7 @@ pub struct Delta {
 }
 
 /// A record of the causal trace.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct CauseView {
     /// Number.
     pub id: u64,
@@ -150,7 +150,7 @@ pub struct CauseView {
 }
 
 /// A scheduling verdict, a row a node.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct VerdictView {
     /// When.
     pub at: Instant,
@@ -163,7 +163,7 @@ pub struct VerdictView {
 }
 
 /// Everything that the inspector shows of one object.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Detail {
     /// The object.
     pub id: Id,
@@ -490,5 +490,45 @@ impl World {
             .collect();
         let message = if v.chosen.is_empty() { v.message() } else { String::new() };
         Some(VerdictView { at: *at, chosen: v.chosen.to_string(), message, nodes })
+    }
+}
+
+/// A hop of a packet.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct HopView {
+    /// Network namespace.
+    pub namespace: String,
+    /// Where in it.
+    pub place: String,
+    /// What happened.
+    pub text: String,
+    /// What was rewritten, "" if nothing.
+    pub rewrite: String,
+    /// Whether the packet ended here.
+    pub dropped: bool,
+}
+
+/// A traced packet.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct PacketView {
+    /// Number.
+    pub id: u64,
+    /// Packets of one connection share this.
+    pub flow: u64,
+    /// When it was sent.
+    pub at: Instant,
+    /// The packet in tcpdump's words.
+    pub title: String,
+    /// `delivered`, or why not.
+    pub verdict: String,
+    /// Its way.
+    pub hops: Vec<HopView>,
+}
+
+impl World {
+    /// What the API server would say of a manifest, as paths and messages; empty if it would take it.
+    pub fn check_manifest(&self, v: &Value) -> Vec<(String, String)> {
+        let mut api = self.api().clone();
+        api.check(self.now(), v)
     }
 }

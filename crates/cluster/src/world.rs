@@ -536,6 +536,16 @@ impl World {
         }
     }
 
+    /// Number of the newest traced packet.
+    pub fn packet_count(&self) -> u64 {
+        0
+    }
+
+    /// Traced packets, newest first.
+    pub fn packets(&self) -> Vec<crate::view::PacketView> {
+        Vec::new()
+    }
+
     /// Whether all nodes are Ready.
     pub fn nodes_ready(&self) -> bool {
         let Some(res) = self.api.resource("", "nodes") else { return false };

@@ -1,1 +1,4 @@
-fn main() {}
+//! The page.
+fn main() {
+    www::page::start();
+}

@@ -1,1 +1,4 @@
-fn main() {}
+//! The worker that hosts the world.
+fn main() {
+    www::worker::start();
+}
