@@ -509,7 +509,7 @@ impl Conntrack {
     }
 
     /// Puts a fresh connection into the table. `Err` if its tuples are taken or the table is full.
-    pub fn confirm(&mut self, mut c: Conn, now: Instant) -> Result<u64, Full> {
+    pub fn confirm(&mut self, mut c: Conn, now: Instant, max: u32) -> Result<u64, Full> {
         if self.conns.len() >= self.sweep_at.max(SWEEP_FIRST) {
             let old: Vec<u64> = self.conns.values().filter(|c| c.expires <= now).map(|c| c.id).collect();
             for id in old {
@@ -517,7 +517,7 @@ impl Conntrack {
             }
             self.sweep_at = self.conns.len() * 2;
         }
-        if self.conns.len() >= Limits::TABLE.conntrack_entries_max {
+        if self.conns.len() >= Limits::TABLE.conntrack_entries_max.min(max as usize) {
             return Err(Full::Table);
         }
         let (orig, reply) = (self.find(&c.orig, now), self.find(&c.reply, now));

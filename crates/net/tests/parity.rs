@@ -196,7 +196,7 @@ fn scenarios() -> Vec<Scenario> {
         "10.244.1.10:1006",
     ];
     // From two pods: more than six errors to one host within a second would meet the kernel's limit.
-    let from = |i: usize| if i % 2 == 0 { "p1" } else { "p1b" };
+    let from = |i: usize| if i.is_multiple_of(2) { "p1" } else { "p1b" };
     let mut flows: Vec<Flow> =
         to.iter().enumerate().flat_map(|(i, d)| [tcp(from(i), d), tcp("n1", d)]).collect();
     flows.extend([udp("p1b", "10.244.1.10:53"), udp("n1", "10.244.1.10:53")]);

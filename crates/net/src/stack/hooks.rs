@@ -257,7 +257,7 @@ impl Namespace {
             return true;
         }
         let Ct::Fresh(c) = core::mem::replace(&mut skb.ct, Ct::None) else { return true };
-        match self.ct.confirm(*c, core.now) {
+        match self.ct.confirm(*c, core.now, self.sysctl.conntrack_max) {
             Ok(id) => {
                 skb.ct = Ct::Known { id, reply: false, state: CtState::New };
                 true
