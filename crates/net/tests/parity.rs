@@ -202,6 +202,15 @@ fn scenarios() -> Vec<Scenario> {
     flows.extend([udp("p1b", "10.244.1.10:53"), udp("n1", "10.244.1.10:53")]);
     flows.extend([tcp("p1b", "10.244.0.1:1000"), tcp("out", "192.168.0.11:1006")]);
     v.push(scenario("kinds of REJECT", filter(&rules), flows));
+    // Translated, then rejected: the error must quote what the client knows.
+    let reject = "*nat\n-A PREROUTING -d 10.96.10.10/32 -p tcp -j DNAT --to-destination 10.244.1.10:8080\n\
+                  -A PREROUTING -d 10.96.10.10/32 -p udp -j DNAT --to-destination 10.244.1.10:53\nCOMMIT\n\
+                  *filter\n-A FORWARD -d 10.244.1.10/32 -j REJECT\nCOMMIT\n";
+    let flows = vec![tcp("p1", "10.96.10.10:80"), udp("p1", "10.96.10.10:80"), tcp("p1b", "10.96.10.10:81")];
+    v.push(scenario("translated and rejected", reject.into(), flows));
+    let reset = reject.replace("/32 -j REJECT", "/32 -p tcp -j REJECT --reject-with tcp-reset");
+    let flows = vec![tcp("p1", "10.96.10.10:80"), tcp("p1b", "10.96.10.10:80"), udp("p1", "10.96.10.10:80")];
+    v.push(scenario("translated and reset", reset, flows));
     let stateful = "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
                     -A FORWARD -s 10.244.0.10/32 -p tcp -m conntrack --ctstate NEW -m multiport --dports 8080,9090 -j ACCEPT\n\
                     -A FORWARD -m limit --limit 1/hour --limit-burst 1 -j ACCEPT\n-A FORWARD -j DROP\n";

@@ -143,7 +143,7 @@ impl Namespace {
             }
             Verdict::Reject(kind, by) => {
                 match kind {
-                    RejectWith::TcpReset => self.tcp_reset(core, skb),
+                    RejectWith::TcpReset => self.reject_reset(core, skb),
                     RejectWith::Icmp(code) => self.icmp_error(core, skb, kind::DEST_UNREACHABLE, code, 0),
                 }
                 self.dropped(core, table, at, skb, by, true);

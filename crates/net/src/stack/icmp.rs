@@ -6,7 +6,7 @@
 use super::{Core, Work};
 use crate::conntrack::Ct;
 use crate::namespace::Namespace;
-use crate::skb::Skb;
+use crate::skb::{Pdu, Skb};
 use crate::wire::icmpv4::{self, kind};
 use crate::wire::{proto, tcp};
 use crate::{Bytes, Icmp, Ip, L4};
@@ -136,9 +136,31 @@ impl Namespace {
 
     /// Answers a segment with a reset.
     pub(crate) fn tcp_reset(&mut self, core: &mut Core, skb: &Skb) {
-        let L4::Tcp(t, data) = &skb.ip.l4 else { return };
+        if let Some(ip) = self.reset_packet(skb) {
+            self.answer(core, skb, ip, skb.ct.answer());
+        }
+    }
+
+    /// The reset of a REJECT rule. To what came by a bridge with br_netfilter it goes straight back out of the port,
+    /// past OUTPUT and POSTROUTING: translated addresses are not translated back.
+    pub(crate) fn reject_reset(&mut self, core: &mut Core, skb: &Skb) {
+        if skb.physin == 0 || !self.sysctl.bridge_nf {
+            return self.tcp_reset(core, skb);
+        }
+        let Some(ip) = self.reset_packet(skb) else { return };
+        let mut reply = core.kernel_skb(ip, skb.flow, skb.cause, skb.delay_ns);
+        (reply.place, reply.hops) = (self.name.clone(), skb.hops);
+        (reply.src_mac, reply.dst_mac) = (skb.dst_mac, skb.src_mac);
+        if skb.rec.is_some() {
+            core.record(&mut reply, true);
+        }
+        self.transmit(core, skb.physin, Pdu::Ip(reply));
+    }
+
+    fn reset_packet(&mut self, skb: &Skb) -> Option<Ip> {
+        let L4::Tcp(t, data) = &skb.ip.l4 else { return None };
         if t.flags.has(tcp::Flags::RST) {
-            return;
+            return None;
         }
         let syn_fin = t.flags.0 & 3;
         let len = data.len() as u32 + u32::from(syn_fin & 1) + u32::from(syn_fin >> 1);
@@ -159,8 +181,7 @@ impl Namespace {
             sack_ok: false,
             ts: None,
         };
-        let ip = self.packet(skb.ip.dst, skb.ip.src, true, L4::Tcp(repr, Bytes::default()));
-        self.answer(core, skb, ip, skb.ct.answer());
+        Some(self.packet(skb.ip.dst, skb.ip.src, true, L4::Tcp(repr, Bytes::default())))
     }
 
     /// Sends an answer that belongs to the packet's flow.
