@@ -108,7 +108,8 @@ pub fn rule_allows(rule: &Value, a: &Attributes<'_>) -> bool {
         r == "*"
             || (a.sub.is_empty() && r == a.resource)
             || (!a.sub.is_empty()
-                && r.split_once('/').is_some_and(|(res, sub)| (res == a.resource || res == "*") && sub == a.sub))
+                && r.split_once('/')
+                    .is_some_and(|(res, sub)| (res == a.resource || res == "*") && sub == a.sub))
     });
     let names = rule.get("resourceNames");
     resource
@@ -142,7 +143,9 @@ fn grants(store: &Store, registry: &Registry, user: &User) -> Vec<Grant> {
     let mut out = Vec::new();
     for (res, cluster) in [(crb, true), (rb, false)] {
         for ((ns, name), b) in store.list(res, None, None) {
-            let Some(subject) = b.get("subjects").items().find(|s| subject_matches(s, user, ns)) else { continue };
+            let Some(subject) = b.get("subjects").items().find(|s| subject_matches(s, user, ns)) else {
+                continue;
+            };
             let role = b.get("roleRef");
             let role_name = role.get("name").text();
             let object = match role.get("kind").text() {
@@ -234,7 +237,10 @@ impl ApiServer {
             .map(|g| g.origin.clone());
         if hit.is_none() && user.in_group("system:nodes") {
             // The Node authorizer: its rules are the ClusterRole that nobody is bound to.
-            let role = self.registry.id(RBAC, "v1", "clusterroles").and_then(|id| self.store.get(id, "", "system:node"));
+            let role = self
+                .registry
+                .id(RBAC, "v1", "clusterroles")
+                .and_then(|id| self.store.get(id, "", "system:node"));
             return role
                 .is_some_and(|r| r.get("rules").items().any(|rule| rule_allows(rule, a)))
                 .then(SmolStr::default);
@@ -263,8 +269,7 @@ pub fn forbidden_message(user: &User, a: &Attributes<'_>) -> String {
     if a.resource.is_empty() {
         return format!("{who} cannot {} path \"{}\"", a.verb, a.path);
     }
-    let resource =
-        if a.sub.is_empty() { a.resource.to_owned() } else { format!("{}/{}", a.resource, a.sub) };
+    let resource = if a.sub.is_empty() { a.resource.to_owned() } else { format!("{}/{}", a.resource, a.sub) };
     let scope = match a.namespace {
         "" => "at the cluster scope".to_owned(),
         ns => format!("in the namespace \"{ns}\""),
@@ -281,7 +286,14 @@ mod tests {
     fn rules() {
         let rule = obj!({"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get"], "resourceNames": ["a"]});
         let a = Attributes {
-            verb: "get", group: "", version: "v1", resource: "pods", sub: "", namespace: "x", name: "a", path: "",
+            verb: "get",
+            group: "",
+            version: "v1",
+            resource: "pods",
+            sub: "",
+            namespace: "x",
+            name: "a",
+            path: "",
         };
         assert!(rule_allows(&rule, &a));
         assert!(rule_allows(&rule, &Attributes { sub: "log", ..a }));

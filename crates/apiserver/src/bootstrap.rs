@@ -21,8 +21,16 @@ impl ApiServer {
             self.seed_object(now, &plural, "rbac.authorization.k8s.io", "v1", o.clone());
         }
         for (name, value, text) in [
-            ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
-            ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
+            (
+                "system-cluster-critical",
+                2_000_000_000,
+                "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+            ),
+            (
+                "system-node-critical",
+                2_000_001_000,
+                "Used for system critical pods that must not be moved from their current node.",
+            ),
         ] {
             let o = obj!({"metadata": {"name": name}, "value": value, "description": text});
             self.seed_object(now, "priorityclasses", "scheduling.k8s.io", "v1", o);
@@ -30,7 +38,8 @@ impl ApiServer {
         let cidr = self.settings.service_cidr.clone();
         let o = obj!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [cidr]}});
         self.seed_object(now, "servicecidrs", "networking.k8s.io", "v1", o);
-        let first = crate::alloc::usable(&self.settings.service_cidr).map_or_else(String::new, |(f, _)| crate::alloc::ipv4_text(f));
+        let first = crate::alloc::usable(&self.settings.service_cidr)
+            .map_or_else(String::new, |(f, _)| crate::alloc::ipv4_text(f));
         let o = obj!({
             "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}},
             "spec": {

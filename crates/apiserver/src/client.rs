@@ -23,7 +23,10 @@ pub struct Identity {
 impl Identity {
     /// A controller of the controller manager, which acts as its own service account.
     pub fn controller(name: &str) -> Identity {
-        Identity { user: User::service_account("kube-system", name), manager: "kube-controller-manager".into() }
+        Identity {
+            user: User::service_account("kube-system", name),
+            manager: "kube-controller-manager".into(),
+        }
     }
 
     /// A component with a certificate of its own.
@@ -43,7 +46,8 @@ pub struct Latency {
 
 impl Latency {
     /// A call within a machine room.
-    pub const DEFAULT: Latency = Latency { min: Duration::from_micros(900), max: Duration::from_micros(2600) };
+    pub const DEFAULT: Latency =
+        Latency { min: Duration::from_micros(900), max: Duration::from_micros(2600) };
 }
 
 /// A component's access to the API for one turn.
@@ -60,9 +64,29 @@ pub struct Client<'a> {
     pub chance: &'a mut Stream,
     /// Latency of calls.
     pub latency: Latency,
+    /// Start and latest end of a batch of concurrent calls, while one is open.
+    pub batch: Option<(Instant, Instant)>,
 }
 
 impl Client<'_> {
+    /// Runs calls as if they were sent at once: together they take as long as the slowest.
+    pub fn concurrently<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.batch.replace((self.now, self.now));
+        let result = f(self);
+        if let Some((_, end)) = core::mem::replace(&mut self.batch, outer) {
+            self.now = end;
+        }
+        result
+    }
+
+    /// Runs calls that nobody waits for, as the recording of events: the turn's clock stays.
+    pub fn aside<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        let now = self.now;
+        let result = f(self);
+        self.now = now;
+        result
+    }
+
     /// The place of a resource.
     pub fn resource(&self, group: &str, plural: &str) -> Option<ResId> {
         self.api.resource(group, plural)
@@ -89,7 +113,14 @@ impl Client<'_> {
 
     /// Runs an operation under the component's identity.
     pub fn run(&mut self, op: Op) -> Result<Value, Status> {
-        self.now += self.chance.between(self.latency.min, self.latency.max);
+        let took = self.chance.between(self.latency.min, self.latency.max);
+        match &mut self.batch {
+            Some((start, end)) => {
+                self.now = *start + took;
+                *end = (*end).max(self.now);
+            }
+            None => self.now += took,
+        }
         let r = self.api.registry.get(op.res).clone();
         let a = Attributes {
             verb: op.verb.as_str(),
@@ -105,7 +136,8 @@ impl Client<'_> {
             let why = forbidden_message(&self.identity.user, &a);
             return Err(Status::forbidden(&r.group, &r.plural, &op.name, &why));
         }
-        let mut cx = Cx { now: self.now, cause: self.cause, user: self.identity.user.clone(), warnings: Vec::new() };
+        let mut cx =
+            Cx { now: self.now, cause: self.cause, user: self.identity.user.clone(), warnings: Vec::new() };
         self.api.execute(&mut cx, op).map(|(_, v)| v)
     }
 
@@ -126,7 +158,14 @@ impl Client<'_> {
     }
 
     /// Creates a subresource, as a binding or an eviction.
-    pub fn create_sub(&mut self, res: ResId, sub: &str, namespace: &str, name: &str, v: Value) -> Result<Value, Status> {
+    pub fn create_sub(
+        &mut self,
+        res: ResId,
+        sub: &str,
+        namespace: &str,
+        name: &str,
+        v: Value,
+    ) -> Result<Value, Status> {
         self.run(self.op(Verb::Create, res, sub, namespace, name, v))
     }
 
@@ -158,12 +197,25 @@ impl Client<'_> {
     }
 
     /// Merge patch.
-    pub fn merge(&mut self, res: ResId, sub: &str, namespace: &str, name: &str, patch: Value) -> Result<Value, Status> {
+    pub fn merge(
+        &mut self,
+        res: ResId,
+        sub: &str,
+        namespace: &str,
+        name: &str,
+        patch: Value,
+    ) -> Result<Value, Status> {
         self.patch(res, sub, namespace, name, PatchType::Merge, patch)
     }
 
     /// Deletes an object; `options` as in `DeleteOptions`, or null.
-    pub fn delete(&mut self, res: ResId, namespace: &str, name: &str, options: Value) -> Result<Value, Status> {
+    pub fn delete(
+        &mut self,
+        res: ResId,
+        namespace: &str,
+        name: &str,
+        options: Value,
+    ) -> Result<Value, Status> {
         let mut op = self.op(Verb::Delete, res, "", namespace, name, Value::Null);
         op.options.delete = options;
         self.run(op)

@@ -9,10 +9,16 @@ const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", 
 impl ApiServer {
     /// Brings the registry in line with the definitions that are stored.
     pub(crate) fn serve_definitions(&mut self) {
-        let Some(id) = self.registry.id("apiextensions.k8s.io", "v1", "customresourcedefinitions") else { return };
+        let Some(id) = self.registry.id("apiextensions.k8s.io", "v1", "customresourcedefinitions") else {
+            return;
+        };
         let definitions: Vec<Value> = self.store.list(id, None, None).map(|(_, v)| v.clone()).collect();
-        let served: Vec<(SmolStr, SmolStr)> =
-            self.registry.iter().filter(|r| r.builtin.is_none()).map(|r| (r.group.clone(), r.plural.clone())).collect();
+        let served: Vec<(SmolStr, SmolStr)> = self
+            .registry
+            .iter()
+            .filter(|r| r.builtin.is_none())
+            .map(|r| (r.group.clone(), r.plural.clone()))
+            .collect();
         for (group, plural) in served {
             self.registry.remove_custom(&group, &plural);
         }
@@ -28,7 +34,10 @@ impl ApiServer {
         let versions = spec.get("versions");
         // All versions share the storage version's objects.
         let mut storage = None;
-        let order = versions.items().filter(|v| v.get("storage").is_true()).chain(versions.items().filter(|v| !v.get("storage").is_true()));
+        let order = versions
+            .items()
+            .filter(|v| v.get("storage").is_true())
+            .chain(versions.items().filter(|v| !v.get("storage").is_true()));
         for v in order {
             let is_storage = v.get("storage").is_true();
             if !v.get("served").is_true() && !is_storage {

@@ -8,29 +8,66 @@ use std::sync::Arc;
 
 /// Group versions as upstream orders them; custom groups follow.
 const GROUP_ORDER: &[&str] = &[
-    "", "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling",
-    "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io",
-    "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io",
-    "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io",
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
 ];
 
 /// What `/readyz?verbose` and friends list.
 const CHECKS: &[&str] = &[
-    "ping", "log", "etcd", "etcd-readiness", "informer-sync", "poststarthook/start-apiserver-admission-initializer",
-    "poststarthook/generic-apiserver-start-informers", "poststarthook/priority-and-fairness-config-consumer",
-    "poststarthook/priority-and-fairness-filter", "poststarthook/storage-object-count-tracker-hook",
-    "poststarthook/start-apiextensions-informers", "poststarthook/start-apiextensions-controllers",
-    "poststarthook/crd-informer-synced", "poststarthook/start-system-namespaces-controller",
-    "poststarthook/start-cluster-authentication-info-controller", "poststarthook/start-kube-apiserver-identity-lease-controller",
-    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector", "poststarthook/start-legacy-token-tracking-controller",
-    "poststarthook/start-service-ip-repair-controllers", "poststarthook/rbac/bootstrap-roles",
-    "poststarthook/scheduling/bootstrap-system-priority-classes", "poststarthook/priority-and-fairness-config-producer",
-    "poststarthook/bootstrap-controller", "poststarthook/start-kubernetes-service-cidr-controller",
-    "poststarthook/aggregator-reload-proxy-client-cert", "poststarthook/start-kube-aggregator-informers",
-    "poststarthook/apiservice-status-local-available-controller", "poststarthook/apiservice-status-remote-available-controller",
-    "poststarthook/apiservice-registration-controller", "poststarthook/apiservice-discovery-controller",
-    "poststarthook/kube-apiserver-autoregistration", "autoregister-completion", "poststarthook/apiservice-openapi-controller",
-    "poststarthook/apiservice-openapiv3-controller", "shutdown",
+    "ping",
+    "log",
+    "etcd",
+    "etcd-readiness",
+    "informer-sync",
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/aggregator-reload-proxy-client-cert",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
+    "shutdown",
 ];
 
 fn text(s: String) -> Response {
@@ -63,7 +100,8 @@ impl ApiServer {
                 "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:6443"}]
             }),
             ["apis"] => {
-                let groups: Value = self.groups().iter().filter(|g| !g.is_empty()).map(|g| self.group(g)).collect();
+                let groups: Value =
+                    self.groups().iter().filter(|g| !g.is_empty()).map(|g| self.group(g)).collect();
                 obj!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
             }
             ["apis", g] if self.registry.has_group(g, None) => {
@@ -139,7 +177,8 @@ impl ApiServer {
     }
 
     fn of(&self, group: &str, version: &str) -> Vec<&Arc<Resource>> {
-        let mut all: Vec<_> = self.registry.iter().filter(|r| r.group == group && r.version == version).collect();
+        let mut all: Vec<_> =
+            self.registry.iter().filter(|r| r.group == group && r.version == version).collect();
         all.sort_by(|a, b| a.plural.cmp(&b.plural));
         all
     }
@@ -205,7 +244,8 @@ impl ApiServer {
 
 fn aggregated_resource(r: &Resource) -> Value {
     let strs = |v: &[SmolStr]| v.iter().collect::<Value>();
-    let kind = |group: &str, version: &str, kind: &str| obj!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| obj!({"group": group, "version": version, "kind": kind});
     let mut o = obj!({
         "resource": &r.plural,
         "responseKind": kind("", "", &r.kind),
@@ -234,8 +274,14 @@ fn aggregated_resource(r: &Resource) -> Value {
         })
         .collect();
     for (s, _) in r.custom.get("subresources").entries() {
-        let response = if s.as_str() == "scale" { kind("autoscaling", "v1", "Scale") } else { kind(&r.group, &r.version, &r.kind) };
-        subs.push(obj!({"subresource": s.as_str(), "responseKind": response, "verbs": ["get", "patch", "update"]}));
+        let response = if s.as_str() == "scale" {
+            kind("autoscaling", "v1", "Scale")
+        } else {
+            kind(&r.group, &r.version, &r.kind)
+        };
+        subs.push(
+            obj!({"subresource": s.as_str(), "responseKind": response, "verbs": ["get", "patch", "update"]}),
+        );
     }
     if !subs.is_empty() {
         o.insert("subresources", subs);

@@ -12,7 +12,8 @@ impl ApiServer {
         let Some(pod) = self.store.get(r.id, &op.namespace, &op.name).cloned() else {
             return Err(Status::not_found("", "pods", &op.name));
         };
-        let done = obj!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+        let done =
+            obj!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         let opts = op.body.get("deleteOptions").clone();
         let phase = pod.at(&["status", "phase"]).text();
         if !matches!(phase, "Succeeded" | "Failed" | "Pending") && !pod.is_terminating() {
@@ -46,9 +47,12 @@ impl ApiServer {
         };
         let name = budget.name().to_owned();
         let ready = pod.condition("Ready").get("status").text() == "True";
-        let healthy = budget.at(&["status", "currentHealthy"]).int() >= budget.at(&["status", "desiredHealthy"]).int();
+        let healthy =
+            budget.at(&["status", "currentHealthy"]).int() >= budget.at(&["status", "desiredHealthy"]).int();
         let policy = budget.at(&["spec", "unhealthyPodEvictionPolicy"]).text();
-        if !ready && (policy == "AlwaysAllow" || (healthy && budget.at(&["status", "desiredHealthy"]).int() > 0)) {
+        if !ready
+            && (policy == "AlwaysAllow" || (healthy && budget.at(&["status", "desiredHealthy"]).int() > 0))
+        {
             return Ok(());
         }
         let stale = budget.at(&["status", "observedGeneration"]).int() < budget.generation();
@@ -75,7 +79,8 @@ impl ApiServer {
             let mut new = budget;
             new.set(&["status", "disruptionsAllowed"], allowed - 1);
             new.set(&["status", "disruptedPods", &op.name], self.timestamp(cx.now));
-            self.store.put(cx.now, cx.cause, id, (op.namespace.clone(), name.into()), new);
+            let s = self.registry.get(id).clone();
+            self.commit(cx, &s, (op.namespace.clone(), name.into()), new);
         }
         Ok(())
     }

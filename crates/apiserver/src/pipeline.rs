@@ -77,7 +77,12 @@ impl ApiServer {
     fn selectors(&self, r: &Resource, op: &Op) -> Result<(Selector, FieldSelector), Status> {
         let labels = match op.options.label_selector.as_str() {
             "" => Selector::everything(),
-            s => Selector::parse(s).map_err(|e| Status::bad_request(format!("unable to parse requirement: {e}").replace("unable to parse requirement: unable to parse requirement: ", "unable to parse requirement: ")))?,
+            s => Selector::parse(s).map_err(|e| {
+                Status::bad_request(format!("unable to parse requirement: {e}").replace(
+                    "unable to parse requirement: unable to parse requirement: ",
+                    "unable to parse requirement: ",
+                ))
+            })?,
         };
         let fields = match op.options.field_selector.as_str() {
             "" => FieldSelector::default(),
@@ -191,13 +196,21 @@ impl ApiServer {
         }
         if !rv.is_empty() && rv.parse::<u64>().is_err() {
             let mut e = Errors::default();
-            e.invalid(&At::Path("resourceVersion"), rv, &format!("strconv.ParseUint: parsing \"{rv}\": invalid syntax"));
+            e.invalid(
+                &At::Path("resourceVersion"),
+                rv,
+                &format!("strconv.ParseUint: parsing \"{rv}\": invalid syntax"),
+            );
             return Err(Status::invalid("", "", "", &e));
         }
         if let Ok(n) = rv.parse::<u64>()
             && n > self.store.revision()
         {
-            let mut s = Status::new(504, "Timeout", format!("Too large resource version: {n}, current: {}", self.store.revision()));
+            let mut s = Status::new(
+                504,
+                "Timeout",
+                format!("Too large resource version: {n}, current: {}", self.store.revision()),
+            );
             s.details = obj!({"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}], "retryAfterSeconds": 1});
             s.with_details = true;
             return Err(s);
@@ -233,7 +246,11 @@ impl ApiServer {
         } else {
             w.revision = rv.parse().map_err(|_| {
                 let mut e = Errors::default();
-                e.invalid(&At::Path("resourceVersion"), rv, &format!("strconv.ParseUint: parsing \"{rv}\": invalid syntax"));
+                e.invalid(
+                    &At::Path("resourceVersion"),
+                    rv,
+                    &format!("strconv.ParseUint: parsing \"{rv}\": invalid syntax"),
+                );
                 Status::invalid("", "", "", &e)
             })?;
         }
@@ -245,7 +262,9 @@ impl ApiServer {
         let mut v = op.body.clone();
         let handled = |text: String| {
             let (version, kind) = (&r.version, &r.kind);
-            Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {text}"))
+            Status::bad_request(format!(
+                "{kind} in version \"{version}\" cannot be handled as a {kind}: {text}"
+            ))
         };
         let (version, kind) = (v.api_version().to_owned(), v.kind().to_owned());
         if kind.is_empty() {
@@ -278,12 +297,16 @@ impl ApiServer {
             let package = if r.group.is_empty() { "core" } else { r.group.split('.').next().unwrap_or("") };
             return Status::bad_request(format!(
                 "{kind} in version \"{}\" cannot be handled as a {}: converting ({}.{kind}) to ({package}.{}): unknown conversion",
-                short(&version), r.kind, short(&version), r.kind
+                short(&version),
+                r.kind,
+                short(&version),
+                r.kind
             ));
         }
         Status::bad_request(format!(
             "{kind} in version \"{}\" cannot be handled as a {}: no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
-            short(&version), r.kind
+            short(&version),
+            r.kind
         ))
     }
 
@@ -366,7 +389,7 @@ impl ApiServer {
             self.free_unused(&s, &v, None);
             return Ok(self.convert(r.id, v));
         }
-        let v = self.store.put(cx.now, cx.cause, s.id, key, v);
+        let v = self.commit(cx, &s, key, v);
         self.after_write(cx, &s, None, Some(&v));
         Ok(self.convert(r.id, v))
     }
@@ -462,11 +485,18 @@ impl ApiServer {
     fn patched(&mut self, cx: &mut Cx, r: &Resource, op: &Op, current: &Value) -> Result<Value, Status> {
         let bad = |m: String| Status::bad_request(m);
         match op.options.patch {
-            Some(PatchType::Json) => api::patch::json_patch(current, &op.body)
-                .map_err(|e| Status::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {e}"))),
+            Some(PatchType::Json) => api::patch::json_patch(current, &op.body).map_err(|e| {
+                Status::new(
+                    422,
+                    "Invalid",
+                    format!("the server rejected our request due to an error in our request: {e}"),
+                )
+            }),
             Some(PatchType::Merge) => Ok(api::patch::merge(current, &op.body)),
             Some(PatchType::Strategic) => match r.ty {
-                Some(ty) => api::patch::strategic(current, &op.body, Some(ty)).map_err(|e| bad(e.to_string())),
+                Some(ty) => {
+                    api::patch::strategic(current, &op.body, Some(ty)).map_err(|e| bad(e.to_string()))
+                }
                 None => Err(Status::unsupported_media_type(
                     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
                 )),
@@ -477,7 +507,13 @@ impl ApiServer {
     }
 
     /// Server-side apply onto an existing object.
-    fn apply_patch(&mut self, _cx: &mut Cx, _r: &Resource, op: &Op, current: &Value) -> Result<Value, Status> {
+    fn apply_patch(
+        &mut self,
+        _cx: &mut Cx,
+        _r: &Resource,
+        op: &Op,
+        current: &Value,
+    ) -> Result<Value, Status> {
         Ok(api::patch::merge(current, &op.body))
     }
 
@@ -507,7 +543,11 @@ impl ApiServer {
         } else if op.sub == "ephemeralcontainers" || op.sub == "resize" {
             let keep = new.clone();
             new = old.clone();
-            for key in if op.sub == "resize" { &["containers", "initContainers"][..] } else { &["ephemeralContainers"][..] } {
+            for key in if op.sub == "resize" {
+                &["containers", "initContainers"][..]
+            } else {
+                &["ephemeralContainers"][..]
+            } {
                 if keep.at(&["spec", key]).is_some() {
                     new.set(&["spec", key], keep.at(&["spec", key]));
                 }
@@ -566,11 +606,11 @@ impl ApiServer {
         }
         let key: Name = (op.namespace.clone(), op.name.clone());
         if self.may_vanish(s, &new) {
-            let v = self.store.delete(cx.now, cx.cause, s.id, &key).unwrap_or(new);
+            let v = self.uncommit(cx, s, &key).unwrap_or(new);
             self.after_write(cx, s, Some(&old), None);
             return Ok(v);
         }
-        let v = self.store.put(cx.now, cx.cause, s.id, key, new);
+        let v = self.commit(cx, s, key, new);
         self.after_write(cx, s, Some(&old), Some(&v));
         Ok(v)
     }
@@ -590,10 +630,8 @@ impl ApiServer {
     fn check_preconditions(&self, r: &Resource, op: &Op, old: &Value, new: &Value) -> Result<(), Status> {
         let (rv, uid) = (new.at(&["metadata", "resourceVersion"]).text(), new.uid());
         if !uid.is_empty() && uid != old.uid() {
-            let why = format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-                old.uid()
-            );
+            let why =
+                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
             return Err(Status::conflict(&r.group, &r.plural, &op.name, &why));
         }
         if rv.is_empty() {
@@ -619,7 +657,8 @@ impl ApiServer {
         if let Some(uid) = pre.get("uid").as_str()
             && uid != old.uid()
         {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
+            let why =
+                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
             return Err(Status::conflict(&r.group, &r.plural, &op.name, &why));
         }
         if let Some(rv) = pre.get("resourceVersion").as_str()
@@ -698,14 +737,14 @@ impl ApiServer {
         }
         let key: Name = (old.get("metadata").get("namespace").smol(), old.get("metadata").get("name").smol());
         if !held || self.may_vanish(s, &new) {
-            let _ = self.store.delete(cx.now, cx.cause, s.id, &key);
+            let _ = self.uncommit(cx, s, &key);
             self.after_write(cx, s, Some(&old), None);
             return Ok((200, deleted_answer(s, &old)));
         }
         if new == old {
             return Ok((200, old));
         }
-        let v = self.store.put(cx.now, cx.cause, s.id, key, new);
+        let v = self.commit(cx, s, key, new);
         self.after_write(cx, s, Some(&old), Some(&v));
         Ok((200, v))
     }
@@ -761,7 +800,11 @@ impl ApiServer {
             return Err(conflict(format!("pod {name} has non-empty .spec.schedulingGates")));
         }
         if !b.uid().is_empty() && b.uid() != old.uid() {
-            let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", b.uid(), old.uid());
+            let why = format!(
+                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                b.uid(),
+                old.uid()
+            );
             return Err(conflict(why));
         }
         let mut new = old.clone();
@@ -786,10 +829,31 @@ impl ApiServer {
         );
         if !op.options.dry_run {
             let s = self.registry.get(pods).clone();
-            let v = self.store.put(cx.now, cx.cause, pods, (op.namespace.clone(), name), new);
+            let v = self.commit(cx, &s, (op.namespace.clone(), name), new);
             self.after_write(cx, &s, Some(&old), Some(&v));
         }
         Ok(obj!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
+    }
+
+    /// Stores an object and leaves a trace of who did it because of what.
+    pub(crate) fn commit(&mut self, cx: &Cx, s: &Resource, key: Name, v: Value) -> Value {
+        let verb = if self.store.get(s.id, &key.0, &key.1).is_some() { "update" } else { "create" };
+        let cause = self.note(cx, s, &key, verb);
+        self.store.put(cx.now, cause, s.id, key, v)
+    }
+
+    fn uncommit(&mut self, cx: &Cx, s: &Resource, key: &Name) -> Option<Value> {
+        let cause = self.note(cx, s, key, "delete");
+        self.store.delete(cx.now, cause, s.id, key)
+    }
+
+    fn note(&mut self, cx: &Cx, s: &Resource, key: &Name, verb: &str) -> sim::Cause {
+        let subject = if key.0.is_empty() {
+            format!("{}/{}", s.plural, key.1)
+        } else {
+            format!("{}/{}/{}", s.plural, key.0, key.1)
+        };
+        self.trace.add(cx.cause, cx.now, &cx.user.name, "commit", &subject, verb)
     }
 
     /// What has to follow a write inside the server itself.
@@ -846,7 +910,15 @@ fn deleted_answer(r: &Resource, old: &Value) -> Value {
 
 fn keep_meta(new: &mut Value, old: &Value) {
     let meta = old.get("metadata");
-    for k in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "namespace"] {
+    for k in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "resourceVersion",
+        "namespace",
+    ] {
         let value = meta.get(k);
         if value.is_some() {
             new.set(&["metadata", k], value);
@@ -877,7 +949,10 @@ fn status_only(old: &Value, new: &Value) -> Value {
 
 fn custom_spec_changed(old: &Value, new: &Value) -> bool {
     let body = |v: &Value| -> Value {
-        v.entries().filter(|(k, _)| !matches!(k.as_str(), "metadata" | "status")).map(|(k, v)| (k, v)).collect()
+        v.entries()
+            .filter(|(k, _)| !matches!(k.as_str(), "metadata" | "status"))
+            .map(|(k, v)| (k, v))
+            .collect()
     };
     body(old) != body(new)
 }
@@ -915,8 +990,15 @@ fn validate_meta(r: &Resource, v: &Value, errors: &mut Errors) {
         for m in names::qualified_name(f) {
             errors.invalid(&at.index(i), f, &m);
         }
-        if !f.contains('/') && !matches!(f, "orphan" | "foregroundDeletion" | "kubernetes") && names::qualified_name(f).is_empty() {
-            errors.invalid(&at.index(i), f, "name is neither a standard finalizer name nor is it fully qualified");
+        if !f.contains('/')
+            && !matches!(f, "orphan" | "foregroundDeletion" | "kubernetes")
+            && names::qualified_name(f).is_empty()
+        {
+            errors.invalid(
+                &at.index(i),
+                f,
+                "name is neither a standard finalizer name nor is it fully qualified",
+            );
         }
     }
     for (i, o) in meta.get("ownerReferences").items().enumerate() {
@@ -968,8 +1050,12 @@ fn validate_meta_update(new: &Value, old: &Value, errors: &mut Errors) {
     let root = At::Path("metadata");
     if old.is_terminating() {
         let had: Vec<&str> = old.at(&["metadata", "finalizers"]).items().map(Value::text).collect();
-        let added: Vec<&str> =
-            new.at(&["metadata", "finalizers"]).items().map(Value::text).filter(|f| !had.contains(f)).collect();
+        let added: Vec<&str> = new
+            .at(&["metadata", "finalizers"])
+            .items()
+            .map(Value::text)
+            .filter(|f| !had.contains(f))
+            .collect();
         if !added.is_empty() {
             errors.forbidden(
                 &root.field("finalizers"),

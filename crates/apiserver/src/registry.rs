@@ -54,7 +54,11 @@ impl core::fmt::Debug for Resource {
 impl Resource {
     /// `v1` or `apps/v1`
     pub fn api_version(&self) -> SmolStr {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version).into() }
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group, self.version).into()
+        }
     }
 
     /// `pods` or `deployments.apps`
@@ -141,7 +145,9 @@ impl Registry {
 
     /// All resources that are served, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.list.iter().filter(|r| self.by_path.contains_key(&(r.group.clone(), r.version.clone(), r.plural.clone())))
+        self.list
+            .iter()
+            .filter(|r| self.by_path.contains_key(&(r.group.clone(), r.version.clone(), r.plural.clone())))
     }
 
     /// The place of a resource.
@@ -168,7 +174,8 @@ impl Registry {
     /// Serves (again) one version of a custom kind.
     pub fn serve_custom(&mut self, mut r: Resource) -> ResId {
         // A version that was served before keeps its place, so that its objects are found again.
-        let old = self.list.iter().find(|o| o.group == r.group && o.version == r.version && o.plural == r.plural);
+        let old =
+            self.list.iter().find(|o| o.group == r.group && o.version == r.version && o.plural == r.plural);
         let id = old.map_or(ResId(self.list.len() as u16), |o| o.id);
         r.id = id;
         if r.storage == ResId(u16::MAX) {
@@ -185,7 +192,8 @@ impl Registry {
 
     /// Stops serving all versions of a custom kind.
     pub fn remove_custom(&mut self, group: &str, plural: &str) {
-        let gone: Vec<_> = self.by_path.keys().filter(|(g, _, p)| g == group && p == plural).cloned().collect();
+        let gone: Vec<_> =
+            self.by_path.keys().filter(|(g, _, p)| g == group && p == plural).cloned().collect();
         for k in gone {
             self.by_path.remove(&k);
         }

@@ -147,7 +147,14 @@ pub enum Outcome {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Path<'a> {
     /// Below a group and version: resource, namespace, name, subresource.
-    Resource { group: &'a str, version: &'a str, plural: &'a str, namespace: &'a str, name: &'a str, sub: &'a str },
+    Resource {
+        group: &'a str,
+        version: &'a str,
+        plural: &'a str,
+        namespace: &'a str,
+        name: &'a str,
+        sub: &'a str,
+    },
     /// Anything else.
     Other,
 }
@@ -193,7 +200,10 @@ pub(crate) fn decode_body(req: &Request) -> Result<(Value, Vec<String>), Status>
         Body::Object(v) => Ok((v.clone(), Vec::new())),
         Body::Bytes(b) => {
             if b.len() > sim::Limits::TABLE.request_bytes_max {
-                let m = format!("the request is too large: limit is {} bytes", sim::Limits::TABLE.request_bytes_max);
+                let m = format!(
+                    "the request is too large: limit is {} bytes",
+                    sim::Limits::TABLE.request_bytes_max
+                );
                 return Err(Status::new(413, "RequestEntityTooLarge", m));
             }
             let text = String::from_utf8_lossy(b);

@@ -13,7 +13,9 @@ impl ApiServer {
     pub(crate) fn review(&mut self, cx: &mut Cx, r: &Resource, op: &Op) -> Option<Result<Value, Status>> {
         let v = op.body.clone();
         Some(match (r.group.as_str(), r.kind.as_str()) {
-            ("authorization.k8s.io", "SelfSubjectAccessReview") => Ok(self.access_review(v, &cx.user.clone())),
+            ("authorization.k8s.io", "SelfSubjectAccessReview") => {
+                Ok(self.access_review(v, &cx.user.clone()))
+            }
             ("authorization.k8s.io", "SubjectAccessReview" | "LocalSubjectAccessReview") => {
                 let groups: Vec<SmolStr> = v.at(&["spec", "groups"]).items().map(Value::smol).collect();
                 let user = User { name: v.at(&["spec", "user"]).smol(), groups, ..User::default() };
@@ -75,7 +77,9 @@ impl ApiServer {
             rules
                 .iter()
                 .filter(|r| r.get(with).len() > 0)
-                .map(|r| keys.iter().filter(|k| r.get(k).is_some()).map(|k| (*k, r.get(k))).collect::<Value>())
+                .map(|r| {
+                    keys.iter().filter(|k| r.get(k).is_some()).map(|k| (*k, r.get(k))).collect::<Value>()
+                })
                 .collect()
         };
         v.insert(
@@ -160,7 +164,8 @@ impl ApiServer {
     }
 
     fn mac(&self, text: &str) -> Vec<u8> {
-        let key = self.registry.id("", "v1", "namespaces").and_then(|id| self.store.get(id, "", "kube-system"));
+        let key =
+            self.registry.id("", "v1", "namespaces").and_then(|id| self.store.get(id, "", "kube-system"));
         let mut h = Sha256::new();
         h.update(key.map_or("", |n| n.uid()));
         h.update(text);
@@ -197,14 +202,32 @@ impl ApiServer {
             let urls = rule.get("nonResourceURLs");
             any(rule.get("verbs")).iter().all(|verb| {
                 urls.items().all(|u| {
-                    let a = Attributes { verb, group: "", version: "", resource: "", sub: "", namespace, name: "", path: u.text() };
+                    let a = Attributes {
+                        verb,
+                        group: "",
+                        version: "",
+                        resource: "",
+                        sub: "",
+                        namespace,
+                        name: "",
+                        path: u.text(),
+                    };
                     mine.iter().any(|m| rule_allows(m, &a))
                 }) && (rule.get("resources").len() == 0
                     || any(rule.get("apiGroups")).iter().all(|group| {
                         any(rule.get("resources")).iter().all(|res| {
                             any(rule.get("resourceNames")).iter().all(|name| {
                                 let (resource, sub) = res.split_once('/').unwrap_or((res, ""));
-                                let a = Attributes { verb, group, version: "", resource, sub, namespace, name, path: "" };
+                                let a = Attributes {
+                                    verb,
+                                    group,
+                                    version: "",
+                                    resource,
+                                    sub,
+                                    namespace,
+                                    name,
+                                    path: "",
+                                };
                                 mine.iter().any(|m| rule_allows(m, &a))
                             })
                         })
@@ -223,7 +246,10 @@ fn user_info(u: &User) -> Value {
     }
     v.insert("groups", u.groups.iter().collect::<Value>());
     if !u.extra.is_empty() {
-        v.insert("extra", u.extra.iter().map(|(k, v)| (k.as_str(), v.iter().collect::<Value>())).collect::<Value>());
+        v.insert(
+            "extra",
+            u.extra.iter().map(|(k, v)| (k.as_str(), v.iter().collect::<Value>())).collect::<Value>(),
+        );
     }
     v
 }

@@ -78,11 +78,17 @@ fn hpa_to_v1(mut v: Value) -> Value {
 fn hpa_from_v1(mut v: Value) -> Value {
     if let Some(target) = v.remove(&["spec", "targetCPUUtilizationPercentage"]) {
         let target = obj!({"type": "Utilization", "averageUtilization": target});
-        v.set(&["spec", "metrics"], obj!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]));
+        v.set(
+            &["spec", "metrics"],
+            obj!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]),
+        );
     }
     if let Some(current) = v.remove(&["status", "currentCPUUtilizationPercentage"]) {
         let current = obj!({"averageUtilization": current});
-        v.set(&["status", "currentMetrics"], obj!([{"type": "Resource", "resource": {"name": "cpu", "current": current}}]));
+        v.set(
+            &["status", "currentMetrics"],
+            obj!([{"type": "Resource", "resource": {"name": "cpu", "current": current}}]),
+        );
     }
     v
 }
@@ -109,11 +115,20 @@ impl ApiServer {
             }
             None => {
                 let at = |key: &str| {
-                    let path = r.custom.at(&["subresources", "scale", key]).text().trim_start_matches('.').to_owned();
+                    let path = r
+                        .custom
+                        .at(&["subresources", "scale", key])
+                        .text()
+                        .trim_start_matches('.')
+                        .to_owned();
                     let parts: Vec<&str> = path.split('.').collect();
                     v.at(&parts).clone()
                 };
-                (at("specReplicasPath").int(), at("statusReplicasPath").int(), at("labelSelectorPath").text().to_owned())
+                (
+                    at("specReplicasPath").int(),
+                    at("statusReplicasPath").int(),
+                    at("labelSelectorPath").text().to_owned(),
+                )
             }
         };
         let mut status = obj!({"replicas": current});
@@ -128,7 +143,13 @@ impl ApiServer {
     }
 
     /// What an update of a `Scale` makes of the object.
-    pub(crate) fn with_scale(&self, r: &Resource, op: &Op, old: &Value, scale: &Value) -> Result<Value, Status> {
+    pub(crate) fn with_scale(
+        &self,
+        r: &Resource,
+        op: &Op,
+        old: &Value,
+        scale: &Value,
+    ) -> Result<Value, Status> {
         let replicas = scale.at(&["spec", "replicas"]).int();
         if replicas < 0 {
             let mut errors = api::field::Errors::default();
@@ -144,7 +165,11 @@ impl ApiServer {
         match r.builtin {
             Some(_) => new.set(&["spec", "replicas"], replicas),
             None => {
-                let path = r.custom.at(&["subresources", "scale", "specReplicasPath"]).text().trim_start_matches('.');
+                let path = r
+                    .custom
+                    .at(&["subresources", "scale", "specReplicasPath"])
+                    .text()
+                    .trim_start_matches('.');
                 let parts: Vec<&str> = path.split('.').collect();
                 new.set(&parts, replicas);
             }

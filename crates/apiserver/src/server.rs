@@ -52,6 +52,8 @@ pub struct ApiServer {
     pub registry: Registry,
     /// The settings.
     pub settings: Arc<Settings>,
+    /// What happened because of what.
+    pub trace: sim::Trace,
     pub(crate) chance: Stream,
     pub(crate) ips: Range,
     pub(crate) ports: Range,
@@ -75,6 +77,7 @@ impl ApiServer {
             store: Store::default(),
             registry: Registry::default(),
             settings: Arc::new(settings),
+            trace: sim::Trace::default(),
             chance: seed.stream("kube-apiserver"),
             ips: Range::new(first, size),
             ports: Range::new(port, ports),
@@ -150,7 +153,14 @@ impl ApiServer {
                 _ => "",
             };
             let a = Attributes {
-                verb: "impersonate", group: "", version: "v1", resource, sub: "", namespace, name, path: "",
+                verb: "impersonate",
+                group: "",
+                version: "v1",
+                resource,
+                sub: "",
+                namespace,
+                name,
+                path: "",
             };
             if self.authorize(&cx.user, &a).is_none() {
                 return Err(Status::forbidden("", resource, name, &forbidden_message(&cx.user, &a)));
@@ -167,7 +177,14 @@ impl ApiServer {
     fn path_request(&mut self, cx: &mut Cx, req: &Request) -> Result<Outcome, Status> {
         let verb = req.method.as_str().to_lowercase();
         let a = Attributes {
-            verb: &verb, group: "", version: "", resource: "", sub: "", namespace: "", name: "", path: &req.path,
+            verb: &verb,
+            group: "",
+            version: "",
+            resource: "",
+            sub: "",
+            namespace: "",
+            name: "",
+            path: &req.path,
         };
         if self.authorize(&cx.user, &a).is_none() {
             return Err(Status::forbidden("", "", "", &forbidden_message(&cx.user, &a)));
@@ -197,14 +214,25 @@ impl ApiServer {
         let options = Options::of(req)?;
         let (sub, rest) = sub.split_once('/').unwrap_or((sub, ""));
         // Authorization comes before the resource is known to exist, as upstream.
-        let a = Attributes { verb: verb.as_str(), group, version, resource: plural, sub, namespace, name, path: "" };
+        let a = Attributes {
+            verb: verb.as_str(),
+            group,
+            version,
+            resource: plural,
+            sub,
+            namespace,
+            name,
+            path: "",
+        };
         if self.authorize(&cx.user, &a).is_none() {
             return Err(Status::forbidden(group, plural, name, &forbidden_message(&cx.user, &a)));
         }
         let res = self.registry.at(group, version, plural)?;
         let r = self.registry.get(res).clone();
         // A namespaced path of a cluster-scoped resource, and the reverse with a name, lead nowhere.
-        if (!namespace.is_empty() && !r.namespaced) || (namespace.is_empty() && r.namespaced && !name.is_empty()) {
+        if (!namespace.is_empty() && !r.namespaced)
+            || (namespace.is_empty() && r.namespaced && !name.is_empty())
+        {
             return Err(Status::no_resource());
         }
         if !sub.is_empty() && !self.has_subresource(&r, sub) {
@@ -317,7 +345,13 @@ impl ApiServer {
     }
 
     /// Runs an authorized operation and renders its answer in the format asked for.
-    pub(crate) fn run(&mut self, cx: &mut Cx, op: Op, accept: &str, include: &str) -> Result<Outcome, Status> {
+    pub(crate) fn run(
+        &mut self,
+        cx: &mut Cx,
+        op: Op,
+        accept: &str,
+        include: &str,
+    ) -> Result<Outcome, Status> {
         let (res, verb) = (op.res, op.verb);
         let warn = self.registry.get(res).rules.warnings;
         if matches!(verb, Verb::Get | Verb::List | Verb::Watch) {
@@ -326,7 +360,9 @@ impl ApiServer {
                 warn(Value::null(), None, &mut cx.warnings);
             }
         }
-        if verb == Verb::Watch || (verb == Verb::List && op.options.query.iter().any(|(k, v)| k == "watch" && v == "true")) {
+        if verb == Verb::Watch
+            || (verb == Verb::List && op.options.query.iter().any(|(k, v)| k == "watch" && v == "true"))
+        {
             let mut w = self.open_watch(cx, &op)?;
             w.accept = accept.into();
             w.include_object = include.into();
@@ -349,7 +385,12 @@ impl ApiServer {
         f.matches(|field| match field {
             "metadata.name" => v.name().into(),
             "metadata.namespace" => v.namespace().into(),
-            other => rules.fields.iter().find(|(n, _)| *n == other).map(|(_, get)| get(v).into()).unwrap_or_default(),
+            other => rules
+                .fields
+                .iter()
+                .find(|(n, _)| *n == other)
+                .map(|(_, get)| get(v).into())
+                .unwrap_or_default(),
         })
     }
 
@@ -360,6 +401,57 @@ impl ApiServer {
             return v;
         }
         crate::scale::convert(r, v)
+    }
+
+    /// What a dry-run create says of a manifest, as paths and messages. Meant for a clone: nothing is kept.
+    pub fn check(&mut self, now: Instant, v: &Value) -> Vec<(String, String)> {
+        let one = |path: &str, m: String| vec![(path.to_owned(), m)];
+        if v.kind().is_empty() || v.api_version().is_empty() {
+            let missing = if v.kind().is_empty() { "kind" } else { "apiVersion" };
+            return one("", format!("{missing} not set"));
+        }
+        let Some(r) = self.registry.by_kind(v.api_version(), v.kind()).cloned() else {
+            return one("kind", format!("no matches for kind \"{}\" in version \"{}\"", v.kind(), v.api_version()));
+        };
+        let namespace: SmolStr = match (r.namespaced, v.namespace()) {
+            (false, _) => SmolStr::default(),
+            (true, "") => "default".into(),
+            (true, ns) => ns.into(),
+        };
+        let mut op = Op {
+            verb: Verb::Create,
+            res: r.id,
+            sub: SmolStr::default(),
+            namespace,
+            name: SmolStr::default(),
+            body: v.clone(),
+            options: Options::default(),
+        };
+        op.options.dry_run = true;
+        op.options.field_validation = request::FieldValidation::Warn;
+        let user = User::new("editor", &["system:masters"]);
+        let mut cx = Cx { now, cause: Cause::NONE, user, warnings: Vec::new() };
+        let result = self.execute(&mut cx, op);
+        let quoted = |w: &str| w.split('"').nth(1).unwrap_or("").to_owned();
+        let mut out: Vec<(String, String)> = cx.warnings.iter().map(|w| (quoted(w), w.clone())).collect();
+        match result {
+            // An object of that name is there already: applying changes it.
+            Ok(_) => {}
+            Err(s) if s.reason == "AlreadyExists" => {}
+            Err(s) if s.reason == "Invalid" => {
+                out.extend(s.details.get("causes").items().map(|c| {
+                    let (field, m) = (c.get("field").text(), c.get("message").text());
+                    (field.to_owned(), format!("{field}: {m}"))
+                }));
+            }
+            Err(s) => {
+                // Decoding errors name the field without indices.
+                let field = s.message.split("Go struct field ").nth(1).and_then(|t| t.split(' ').next());
+                let field = field.and_then(|f| f.split_once('.')).map_or("", |(_, f)| f).to_owned();
+                out.push((field, s.message));
+            }
+        }
+        out
     }
 
     /// `HEAD` is `GET` without a body.
@@ -384,7 +476,8 @@ mod tests {
 
     fn admin(method: Method, path: &str) -> Request {
         let mut r = Request::new(method, path);
-        r.credentials = Credentials::Certificate { name: "admin".into(), groups: vec!["system:masters".into()] };
+        r.credentials =
+            Credentials::Certificate { name: "admin".into(), groups: vec!["system:masters".into()] };
         r
     }
 
@@ -408,7 +501,10 @@ mod tests {
         let r = call(&mut api, admin(Method::Post, path).with_body(Body::text(text)));
         assert_eq!(r.value().get("message").text(), "deployments.apps \"d\" already exists");
         let bad = text.replace("\"selector\"", "\"selektor\"");
-        let r = call(&mut api, admin(Method::Post, path).with_query("fieldValidation", "Strict").with_body(Body::text(&bad)));
+        let r = call(
+            &mut api,
+            admin(Method::Post, path).with_query("fieldValidation", "Strict").with_body(Body::text(&bad)),
+        );
         assert_eq!(
             r.value().get("message").text(),
             "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: unknown field \"spec.selektor\""
@@ -430,7 +526,10 @@ mod tests {
     fn a_pod_gets_what_admission_gives() {
         let mut api = server();
         let pod = obj!({"metadata": {"generateName": "p-"}, "spec": {"containers": [{"name": "c", "image": "nginx:1"}]}});
-        let r = call(&mut api, admin(Method::Post, "/api/v1/namespaces/default/pods").with_body(Body::Object(pod)));
+        let r = call(
+            &mut api,
+            admin(Method::Post, "/api/v1/namespaces/default/pods").with_body(Body::Object(pod)),
+        );
         let v = r.value();
         assert_eq!(r.status, 201, "{v:?}");
         assert_eq!(v.at(&["spec", "tolerations"]).len(), 2);

@@ -7,7 +7,12 @@ use api::{Value, obj};
 
 impl ApiServer {
     /// Gives a Service its addresses and ports, and checks those that it asks for. Models: the service REST storage.
-    pub(crate) fn allocate(&mut self, s: &Resource, v: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+    pub(crate) fn allocate(
+        &mut self,
+        s: &Resource,
+        v: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), Status> {
         if s.kind != "Service" || !s.group.is_empty() {
             return Ok(());
         }
@@ -81,10 +86,10 @@ impl ApiServer {
 
     fn allocate_ports(&mut self, v: &mut Value, old: Option<&Value>, kind: &str, errors: &mut Errors) {
         let wants = kind == "NodePort"
-            || (kind == "LoadBalancer" && v.at(&["spec", "allocateLoadBalancerNodePorts"]).as_bool() != Some(false));
-        let before: Vec<(i64, String, i64)> = old
-            .map(|o| o.at(&["spec", "ports"]).items().map(port_of).collect())
-            .unwrap_or_default();
+            || (kind == "LoadBalancer"
+                && v.at(&["spec", "allocateLoadBalancerNodePorts"]).as_bool() != Some(false));
+        let before: Vec<(i64, String, i64)> =
+            old.map(|o| o.at(&["spec", "ports"]).items().map(port_of).collect()).unwrap_or_default();
         if v.at(&["spec", "ports"]).len() == 0 {
             return;
         }
@@ -105,7 +110,9 @@ impl ApiServer {
             if asked == 0 && wants {
                 match self.ports.pick(&mut self.chance) {
                     Some(n) => p.insert("nodePort", n),
-                    None => errors.internal(&at.field("nodePort"), "failed to allocate a nodePort: range is full"),
+                    None => {
+                        errors.internal(&at.field("nodePort"), "failed to allocate a nodePort: range is full")
+                    }
                 }
             } else if asked != 0 && !before.iter().any(|b| b.2 == asked) {
                 let port = asked as u32;
@@ -113,7 +120,10 @@ impl ApiServer {
                     errors.invalid(
                         &at.field("nodePort"),
                         asked,
-                        &format!("provided port is not in the valid range. The range of valid ports is {first}-{}", first + size - 1),
+                        &format!(
+                            "provided port is not in the valid range. The range of valid ports is {first}-{}",
+                            first + size - 1
+                        ),
                     );
                 } else if !taken_here.contains(&(asked, protocol.clone())) && self.ports.is_taken(port) {
                     errors.invalid(&at.field("nodePort"), asked, "provided port is already allocated");
@@ -139,7 +149,8 @@ impl ApiServer {
         }
         for p in v.at(&["spec", "ports"]).items() {
             let n = p.get("nodePort").int();
-            let still = kept.is_some_and(|k| k.at(&["spec", "ports"]).items().any(|q| q.get("nodePort").int() == n));
+            let still =
+                kept.is_some_and(|k| k.at(&["spec", "ports"]).items().any(|q| q.get("nodePort").int() == n));
             if n > 0 && !still {
                 self.ports.release(n as u32);
             }
@@ -163,7 +174,10 @@ fn port_of(p: &Value) -> (i64, String, i64) {
 pub(crate) fn default_families(spec: &mut Value) {
     let headless_without_selector = spec.get("clusterIP").text() == "None" && spec.get("selector").len() == 0;
     if spec.get("ipFamilyPolicy").is_null() {
-        spec.insert("ipFamilyPolicy", if headless_without_selector { "RequireDualStack" } else { "SingleStack" });
+        spec.insert(
+            "ipFamilyPolicy",
+            if headless_without_selector { "RequireDualStack" } else { "SingleStack" },
+        );
     }
     if spec.get("ipFamilies").len() == 0 {
         let both = spec.get("ipFamilyPolicy").text() == "RequireDualStack" && headless_without_selector;

@@ -40,7 +40,13 @@ pub fn qualified(group: &str, resource: &str) -> String {
 impl Status {
     /// An error without details.
     pub fn new(code: u16, reason: &str, message: impl Into<String>) -> Status {
-        Status { code, reason: reason.into(), message: message.into(), details: Value::Null, with_details: false }
+        Status {
+            code,
+            reason: reason.into(),
+            message: message.into(),
+            details: Value::Null,
+            with_details: false,
+        }
     }
 
     fn with(code: u16, reason: &str, message: String, details: Value) -> Status {
@@ -72,13 +78,15 @@ impl Status {
 
     /// 409 of an update.
     pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Status {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource));
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource));
         Status::with(409, "Conflict", message, details(group, resource, name))
     }
 
     /// 409 of a stale resource version.
     pub fn stale(group: &str, resource: &str, name: &str) -> Status {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Status::conflict(group, resource, name, why)
     }
 
@@ -145,7 +153,9 @@ impl Status {
         let causes: Value = errors
             .0
             .iter()
-            .map(|e| obj!({"reason": e.ty.reason(), "message": e.message.as_str(), "field": e.field.as_str()}))
+            .map(
+                |e| obj!({"reason": e.ty.reason(), "message": e.message.as_str(), "field": e.field.as_str()}),
+            )
             .collect();
         d.insert("causes", causes);
         Status::with(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {list}"), d)

@@ -30,7 +30,14 @@ fn form(accept: &str) -> Form {
 
 impl ApiServer {
     /// Renders an object or list as asked for.
-    pub(crate) fn render_answer(&self, res: ResId, accept: &str, include: &str, v: Value, now: Instant) -> Value {
+    pub(crate) fn render_answer(
+        &self,
+        res: ResId,
+        accept: &str,
+        include: &str,
+        v: Value,
+        now: Instant,
+    ) -> Value {
         match form(accept) {
             Form::Full => v,
             Form::Table => self.table(res, include, &v, now, true),

@@ -115,7 +115,8 @@ impl ApiServer {
                 (false, true) => (ChangeKind::Added, c.object.clone()),
                 (true, true) => (ChangeKind::Modified, c.object.clone()),
                 (true, false) => {
-                    let mut last = if c.kind == ChangeKind::Deleted { c.object.clone() } else { c.old.clone() };
+                    let mut last =
+                        if c.kind == ChangeKind::Deleted { c.object.clone() } else { c.old.clone() };
                     // What left the selection is shown as it was, at the revision that took it away.
                     last.set(&["metadata", "resourceVersion"], c.revision.to_string());
                     (ChangeKind::Deleted, last)
@@ -126,6 +127,18 @@ impl ApiServer {
         }
         w.revision = seen;
         Ok(out)
+    }
+
+    /// When the next event that this watch has not seen was or will be committed, whether it matches or not.
+    pub fn next_commit(&self, w: &Watch) -> Option<Instant> {
+        let storage = self.registry.get(w.res).storage;
+        if self.store.last_change(storage).is_none_or(|c| c.revision <= w.revision) {
+            return None;
+        }
+        match self.store.changes(storage, w.revision) {
+            Some(mut changes) => changes.next().map(|c| c.at),
+            None => Some(Instant::ZERO),
+        }
     }
 
     /// Events as they go over the wire, with bookmarks and in the format that was asked for.

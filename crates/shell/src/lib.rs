@@ -7,13 +7,19 @@
 //! *Invariant*: no input makes a program or the kernel panic, and every loop, buffer and recursion has a limit in
 //! [`sim::Limits`].
 
+pub mod accounts;
+pub mod commands;
 pub mod errno;
 pub mod fs;
+pub mod io;
 pub mod kernel;
 pub mod program;
+pub mod regex;
+pub mod sh;
 pub mod signal;
 pub mod sys;
 pub mod testing;
+pub mod text;
 
 pub use errno::Errno;
 pub use program::{Entry, Exec, Program, Step};

@@ -53,5 +53,8 @@ fn cells(v: &Value, now: Civil) -> Vec<Value> {
 fn defaults() {
     let mut d = crate::obj!({"spec": {"template": {}}});
     (RULES.defaults)(&mut d);
-    assert_eq!(d.at(&["spec", "strategy"]).to_json(), r#"{"rollingUpdate":{"maxSurge":"25%","maxUnavailable":"25%"},"type":"RollingUpdate"}"#);
+    assert_eq!(
+        d.at(&["spec", "strategy"]).to_json(),
+        r#"{"rollingUpdate":{"maxSurge":"25%","maxUnavailable":"25%"},"type":"RollingUpdate"}"#
+    );
 }

@@ -19,7 +19,9 @@ pub const ENDPOINTS: Rules = Rules {
             }
         }
     },
-    warnings: |_, _, out| out.push("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".into()),
+    warnings: |_, _, out| {
+        out.push("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".into())
+    },
     cells: Some(|v, now| vec![v.name().into(), format_endpoints(v).into(), object_age(v, now)]),
     ..Rules::GENERIC
 };
@@ -83,7 +85,17 @@ fn slice_cells(v: &Value, now: Civil) -> Vec<Value> {
             },
         })
         .collect();
-    let addresses =
-        v.get("endpoints").items().flat_map(|e| e.get("addresses").items()).map(|a| a.text().to_owned()).collect();
-    vec![v.name().into(), v.get("addressType").text().into(), join(ports), join(addresses), object_age(v, now)]
+    let addresses = v
+        .get("endpoints")
+        .items()
+        .flat_map(|e| e.get("addresses").items())
+        .map(|a| a.text().to_owned())
+        .collect();
+    vec![
+        v.name().into(),
+        v.get("addressType").text().into(),
+        join(ports),
+        join(addresses),
+        object_age(v, now),
+    ]
 }

@@ -20,7 +20,9 @@ pub const RULES: Rules = Rules {
         ("involvedObject.name", |v: &Value| v.at(&["involvedObject", "name"]).text().to_owned()),
         ("involvedObject.uid", |v: &Value| v.at(&["involvedObject", "uid"]).text().to_owned()),
         ("involvedObject.apiVersion", |v: &Value| v.at(&["involvedObject", "apiVersion"]).text().to_owned()),
-        ("involvedObject.resourceVersion", |v: &Value| v.at(&["involvedObject", "resourceVersion"]).text().to_owned()),
+        ("involvedObject.resourceVersion", |v: &Value| {
+            v.at(&["involvedObject", "resourceVersion"]).text().to_owned()
+        }),
         ("involvedObject.fieldPath", |v: &Value| v.at(&["involvedObject", "fieldPath"]).text().to_owned()),
         ("reason", |v: &Value| v.get("reason").text().to_owned()),
         ("reportingComponent", |v: &Value| v.get("reportingComponent").text().to_owned()),
@@ -34,7 +36,8 @@ pub const RULES: Rules = Rules {
 };
 
 fn cells(v: &Value, now: Civil) -> Vec<Value> {
-    let first_time = if v.get("firstTimestamp").is_some() { v.get("firstTimestamp") } else { v.get("eventTime") };
+    let first_time =
+        if v.get("firstTimestamp").is_some() { v.get("firstTimestamp") } else { v.get("eventTime") };
     let first = age(first_time, now);
     let mut last_time = v.get("lastTimestamp");
     if last_time.is_null() {

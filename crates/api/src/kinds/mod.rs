@@ -11,6 +11,7 @@ mod lease;
 mod namespace;
 mod node;
 pub mod pod;
+mod rbac;
 mod replicaset;
 mod service;
 mod table;
@@ -89,6 +90,10 @@ pub static RULES: &[&Rules] = &[
     &namespace::RULES,
     &node::RULES,
     &pod::RULES,
+    &rbac::CLUSTER_ROLE,
+    &rbac::CLUSTER_ROLE_BINDING,
+    &rbac::ROLE,
+    &rbac::ROLE_BINDING,
     &replicaset::RULES,
     &service::RULES,
 ];
@@ -145,7 +150,8 @@ pub fn format_labels(v: &Value) -> String {
 
 /// Names and images of a template's containers, for wide tables.
 pub fn containers_and_images(spec: &Value) -> (Value, Value) {
-    let join = |f: &str| spec.get("containers").items().map(|c| c.get(f).text()).collect::<Vec<_>>().join(",");
+    let join =
+        |f: &str| spec.get("containers").items().map(|c| c.get(f).text()).collect::<Vec<_>>().join(",");
     (join("name").into(), join("image").into())
 }
 
@@ -205,3 +211,6 @@ pub struct Column {
     /// 0 is always shown, more only with `-o wide`.
     pub priority: i64,
 }
+
+pub use node::roles as node_roles;
+pub use service::{external_ip as service_external_ip, format_ports as service_ports};

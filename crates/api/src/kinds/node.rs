@@ -29,7 +29,9 @@ pub fn roles(v: &Value) -> Vec<String> {
     for (k, value) in v.labels().entries() {
         match k.strip_prefix("node-role.kubernetes.io/") {
             Some(r) if !r.is_empty() => roles.push(r.to_owned()),
-            _ if k.as_str() == "kubernetes.io/role" && !value.text().is_empty() => roles.push(value.text().to_owned()),
+            _ if k.as_str() == "kubernetes.io/role" && !value.text().is_empty() => {
+                roles.push(value.text().to_owned())
+            }
             _ => {}
         }
     }

@@ -119,7 +119,9 @@ fn http_get_defaults(h: &mut Value) {
 }
 
 fn probe_defaults(p: &mut Value) {
-    for (key, d) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+    for (key, d) in
+        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+    {
         if p.get(key).int() == 0 {
             p.insert(key, d);
         }
@@ -178,7 +180,8 @@ pub fn qos_class(spec: &Value) -> &'static str {
     for key in ["initContainers", "containers"] {
         for c in spec.get(key).items() {
             for r in ["cpu", "memory"] {
-                let (request, limit) = (c.at(&["resources", "requests", r]), c.at(&["resources", "limits", r]));
+                let (request, limit) =
+                    (c.at(&["resources", "requests", r]), c.at(&["resources", "limits", r]));
                 any |= nonzero(request) || nonzero(limit);
                 guaranteed &= nonzero(limit) && (request.is_null() || request == limit);
             }
@@ -229,7 +232,8 @@ pub fn summary(pod: &Value) -> Summary {
         let mut all = spec.get("initContainers").items();
         all.any(|c| c.get("name").text() == name && c.get("restartPolicy").text() == "Always")
     };
-    s.total += spec.get("initContainers").items().filter(|c| c.get("restartPolicy").text() == "Always").count();
+    s.total +=
+        spec.get("initContainers").items().filter(|c| c.get("restartPolicy").text() == "Always").count();
     let mut initializing = false;
     let mut sidecar_restarts = (0, None);
     for (i, cs) in status.get("initContainerStatuses").items().enumerate() {

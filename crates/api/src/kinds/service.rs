@@ -37,7 +37,9 @@ fn defaults(v: &mut Value) {
     if spec.get("ports").len() > 0 {
         for p in spec.slot(&["ports"]).list_mut() {
             default(p, "protocol", "TCP");
-            if matches!(p.get("targetPort"), Value::Null | Value::Int(0)) || p.get("targetPort").as_str() == Some("") {
+            if matches!(p.get("targetPort"), Value::Null | Value::Int(0))
+                || p.get("targetPort").as_str() == Some("")
+            {
                 let port = p.get("port").clone();
                 p.insert("targetPort", port);
             }
@@ -80,7 +82,9 @@ pub fn external_ip(v: &Value, wide: bool) -> String {
             let mut ips: Vec<&str> = v
                 .at(&["status", "loadBalancer", "ingress"])
                 .items()
-                .map(|i| if i.get("ip").text().is_empty() { i.get("hostname").text() } else { i.get("ip").text() })
+                .map(|i| {
+                    if i.get("ip").text().is_empty() { i.get("hostname").text() } else { i.get("ip").text() }
+                })
                 .collect();
             ips.extend(external);
             let s = ips.join(",");

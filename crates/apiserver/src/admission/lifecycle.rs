@@ -17,7 +17,8 @@ pub(crate) fn mutate(api: &mut ApiServer, _cx: &mut Cx, a: &mut Attempt<'_>) -> 
     match api.store.get(id, "", name) {
         None => Err(Status::not_found("", "namespaces", name)),
         Some(ns) if ns.is_terminating() || ns.at(&["status", "phase"]).text() == "Terminating" => {
-            let why = format!("unable to create new content in namespace {name} because it is being terminated");
+            let why =
+                format!("unable to create new content in namespace {name} because it is being terminated");
             let mut s = Status::forbidden(&a.r.group, &a.r.plural, a.new.name(), &why);
             let cause = obj!({
                 "reason": "NamespaceTerminating", "message": format!("namespace {name} is being terminated"),

@@ -12,7 +12,13 @@ pub(crate) fn mutate(api: &mut ApiServer, _cx: &mut Cx, a: &mut Attempt<'_>) -> 
     let pod = &mut a.new;
     let name = pod.at(&["spec", "priorityClassName"]).smol();
     let (value, policy) = if name.is_empty() {
-        match api.store.list(id, None, None).map(|(_, c)| c).filter(|c| c.get("globalDefault").is_true()).min_by_key(|c| c.get("value").int()) {
+        match api
+            .store
+            .list(id, None, None)
+            .map(|(_, c)| c)
+            .filter(|c| c.get("globalDefault").is_true())
+            .min_by_key(|c| c.get("value").int())
+        {
             Some(c) => {
                 let class = c.name().to_owned();
                 let found = (c.get("value").int(), c.get("preemptionPolicy").smol());

@@ -19,7 +19,10 @@ pub(crate) fn mutate(api: &mut ApiServer, _cx: &mut Cx, a: &mut Attempt<'_>) -> 
     pod.set(&["spec", "serviceAccount"], &name);
     let id = api.registry.at("", "v1", "serviceaccounts")?;
     let Some(sa) = api.store.get(id, &a.op.namespace, &name).cloned() else {
-        let why = format!("error looking up service account {}/{name}: serviceaccount \"{name}\" not found", a.op.namespace);
+        let why = format!(
+            "error looking up service account {}/{name}: serviceaccount \"{name}\" not found",
+            a.op.namespace
+        );
         return Err(Status::forbidden("", "pods", pod.name(), &why));
     };
     if pod.at(&["spec", "imagePullSecrets"]).len() == 0 && sa.get("imagePullSecrets").len() > 0 {
@@ -44,7 +47,10 @@ fn add_token(pod: &mut Value, volume: String, mounted: &dyn Fn(&Value) -> bool) 
         }
         for c in pod.slot(&["spec", key]).list_mut() {
             if !mounted(c) {
-                c.push_at(&["volumeMounts"], obj!({"name": volume.as_str(), "readOnly": true, "mountPath": MOUNT}));
+                c.push_at(
+                    &["volumeMounts"],
+                    obj!({"name": volume.as_str(), "readOnly": true, "mountPath": MOUNT}),
+                );
             }
         }
     }
