@@ -123,6 +123,7 @@ impl Api {
 
     fn prepared(&self, mut r: Request) -> Arc<Request> {
         r.credentials = self.credentials.clone();
+        r.headers.push(("host".into(), self.host().to_owned()));
         r.headers.extend(self.headers.iter().cloned());
         if r.header("user-agent").is_none() {
             let agent = format!("kubectl/{} (linux/amd64) kubernetes", crate::VERSION);
@@ -279,7 +280,9 @@ fn credentials(cx: &mut Cx<'_>, args: &Args, user: &Value) -> Done<Credentials> 
         match cx.read_file(&file)? {
             Ok(b) => String::from_utf8_lossy(&b).into_owned(),
             Err(e) => {
-                return Err(Error::Text(format!("unable to read client-cert {file}: open {file}: {e}")).into());
+                return Err(
+                    Error::Text(format!("unable to read client-cert {file}: open {file}: {e}")).into()
+                );
             }
         }
     } else {

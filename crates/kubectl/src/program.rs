@@ -119,14 +119,12 @@ impl Host<'_> {
 
 impl Env for Host<'_> {
     fn open(&mut self, server: &str, request: Arc<Request>) -> Result<Handle, String> {
-        let service = format!("kube-apiserver {server}");
-        self.sys
-            .rpc_open(&service, request.clone())
-            .or_else(|_| self.sys.rpc_open("kube-apiserver", request))
-            .map_err(|e| match e {
-                Errno::ECONNREFUSED => "connection refused".into(),
-                e => words(e),
-            })
+        // The server's address travels as the request's `host` header.
+        let _ = server;
+        self.sys.rpc_open("kube-apiserver", request).map_err(|e| match e {
+            Errno::ECONNREFUSED => "connection refused".into(),
+            e => words(e),
+        })
     }
 
     fn recv(&mut self, handle: Handle) -> Poll<Result<Option<Packet>, String>> {
