@@ -140,7 +140,7 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     }
     if w.starts_with("10.96.") || w.starts_with("10.244.") {
         let (ip, port) = w.split_once(':').map_or((w, ""), |(i, p)| (i, p));
-        if ip.split('.').count() == 4 && !matches!(ip, "10.96.0.1" | "10.96.0.10") && !line.contains('/') {
+        if ip.split('.').count() == 4 && !matches!(ip, "10.96.0.1" | "10.96.0.10") && !ip.ends_with(".0") {
             let p = names.of("ip", ip);
             return if port.is_empty() { p } else { format!("{p}:{port}") };
         }

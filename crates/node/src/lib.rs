@@ -4,3 +4,4 @@ pub mod cni;
 pub mod fake;
 pub mod network;
 pub mod proxy;
+pub mod runtime;
