@@ -4,13 +4,30 @@
 //! for it), [`filter::Filtering`] handles input piece by piece as it comes, and what waits for the network or for time
 //! is a state machine of its own. Models: busybox, except curl, ip, ss, iptables and conntrack.
 
+mod cat;
+mod date;
+mod diff;
+mod disk;
 pub mod echo;
+mod expr;
+mod files;
 pub mod filter;
+mod find;
+mod grep;
+mod head;
 pub mod kill;
+mod ls;
 pub mod once;
 pub mod options;
+mod paths;
 pub mod printf;
+mod ps;
+mod sed;
+mod sleep;
+mod sum;
 pub mod test;
+mod text;
+mod who;
 
 mod table;
 

@@ -453,6 +453,10 @@ impl Sys for Call<'_> {
             Ok(id) => id,
             Err(e) => return Poll::Ready(Err(e)),
         };
+        if self.kernel.process(self.pid).is_some_and(|p| p.doomed.is_some()) {
+            // A fatal signal has come during this very step: nothing more gets out.
+            return Poll::Pending;
+        }
         let Some(f) = self.kernel.files.get(&id) else { return Poll::Ready(Err(Errno::EBADF)) };
         if !f.flags.write {
             return Poll::Ready(Err(Errno::EBADF));
