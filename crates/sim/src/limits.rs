@@ -41,6 +41,26 @@ pub struct Limits {
     pub packet_traces_max: usize,
     /// Packets waiting for a neighbour's answer, as Linux has it.
     pub neighbour_queue_max: usize,
+    /// Network namespaces of all hosts together.
+    pub net_namespaces_max: usize,
+    /// Network devices of one namespace.
+    pub net_devices_max: usize,
+    /// Addresses or routes of one namespace.
+    pub net_routes_max: usize,
+    /// Neighbour entries of one namespace, as Linux's `gc_thresh3`.
+    pub neighbours_max: usize,
+    /// Forwarding entries of one bridge or tunnel.
+    pub bridge_entries_max: usize,
+    /// Rules, and chains, of one netfilter table.
+    pub netfilter_rules_max: usize,
+    /// Members of one IP set.
+    pub ipset_entries_max: usize,
+    /// Lines of kernel log that packets wrote and nobody has read.
+    pub kernel_log_lines_max: usize,
+    /// Sockets of one namespace.
+    pub sockets_max: usize,
+    /// Frames kept by a capture.
+    pub capture_frames_max: usize,
     /// Bytes waiting in a socket.
     pub socket_bytes_max: usize,
     /// Events that one call of the event loop may run.
@@ -77,6 +97,16 @@ impl Limits {
         conntrack_entries_max: 65_536,
         packet_traces_max: 256,
         neighbour_queue_max: 101,
+        net_namespaces_max: 262_144,
+        net_devices_max: 4_096,
+        net_routes_max: 65_536,
+        neighbours_max: 16_384,
+        bridge_entries_max: 65_536,
+        netfilter_rules_max: 262_144,
+        ipset_entries_max: 65_536,
+        kernel_log_lines_max: 1_000,
+        sockets_max: 65_536,
+        capture_frames_max: 10_000,
         socket_bytes_max: 212_992,
         loop_events_max: 5_000_000,
         checkpoints_max: 512,
