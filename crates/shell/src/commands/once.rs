@@ -304,6 +304,7 @@ pub fn finish(out: &mut Output, sys: &mut dyn Sys, name: &str, code: i32) -> Ste
             let _ = out.flush(sys);
             Step::Exit(1)
         }
-        Poll::Ready(Err(_)) => Step::Exit(code),
+        // What goes elsewhere may still get out.
+        Poll::Ready(Err(_)) => finish(out, sys, name, code),
     }
 }

@@ -31,6 +31,15 @@ pub fn format(format: &str, args: &[String]) -> Printed {
     p
 }
 
+/// Formats once, as `awk` does: what is missing counts as empty, what is too much is dropped. The format's own
+/// backslashes have been replaced before.
+pub fn once(format: &str, args: &[String]) -> Vec<u8> {
+    let mut p = Printed::default();
+    let mut rest = args;
+    round(&format.replace('\\', "\\\\"), &mut rest, &mut p);
+    p.out
+}
+
 #[derive(Default)]
 struct Spec {
     left: bool,

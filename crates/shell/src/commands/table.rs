@@ -3,8 +3,8 @@
 use super::filter::Filtering;
 use super::once::Once;
 use super::{
-    cat, date, diff, disk, echo, expr, files, find, grep, head, kill, ls, paths, printf, ps, sed, sleep, sum,
-    test, text, who,
+    awk, cat, curl, date, diff, disk, echo, expr, files, find, grep, head, kill, ls, nc, netadmin, nslookup,
+    paths, ping, printf, ps, sed, sleep, sum, sysctl, test, text, wget, who,
 };
 use crate::program::{Entry, Program};
 use crate::sh;
@@ -321,6 +321,62 @@ pub static TABLE: &[Entry] = &[
     },
     Entry { names: &["time"], help: "PROG ARGS: run and show the time", main: sleep::watched },
     Entry { names: &["watch"], help: "[-n SEC] [-t] PROG ARGS: run again and again", main: sleep::watch },
+    Entry { names: &["curl"], help: "[OPTIONS] URL...: transfer a URL", main: curl::curl },
+    Entry {
+        names: &["wget"],
+        help: "[-qS] [-O FILE] [-T SEC] [--header STR] [--spider] URL...: retrieve files",
+        main: wget::wget,
+    },
+    Entry {
+        names: &["ping"],
+        help: "[-q] [-c CNT] [-s SIZE] [-t TTL] [-i SECS] [-W SEC] [-w SEC] HOST: send echo requests",
+        main: ping::ping,
+    },
+    Entry {
+        names: &["traceroute"],
+        help: "[-n] [-f 1ST_TTL] [-m MAXTTL] [-q PROBES] [-w SEC] HOST: trace the route to a host",
+        main: ping::traceroute,
+    },
+    Entry {
+        names: &["nslookup", "dig", "host"],
+        help: "[-type=QUERY_TYPE] HOST [SERVER]: query DNS",
+        main: nslookup::nslookup,
+    },
+    Entry {
+        names: &["nc", "telnet"],
+        help: "[-luzvk] [-w SEC] [-p PORT] [HOST PORT] [-e PROG]: open a connection",
+        main: nc::nc,
+    },
+    Entry {
+        names: &[
+            "ip",
+            "ss",
+            "netstat",
+            "ifconfig",
+            "route",
+            "arp",
+            "brctl",
+            "bridge",
+            "conntrack",
+            "iptables",
+            "iptables-save",
+            "iptables-restore",
+            "ipset",
+            "ethtool",
+        ],
+        help: "[ARG]...: show and change the network",
+        main: |a| Once::boxed(a, netadmin::run),
+    },
+    Entry {
+        names: &["awk"],
+        help: "[-F SEP] [-v VAR=VAL] PROGRAM [FILE]...: process text by patterns",
+        main: Filtering::<awk::Awk>::boxed,
+    },
+    Entry {
+        names: &["sysctl"],
+        help: "[-anw] [KEY[=VALUE]]...: show and set kernel settings",
+        main: |a| Once::boxed(a, sysctl::run),
+    },
 ];
 
 /// Names of all applets in order.
@@ -359,5 +415,22 @@ pub fn busybox(argv: Vec<String>) -> Box<dyn Program> {
             }
             Ok(0)
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_have_help() {
+        let mut seen = BTreeSet::new();
+        for e in TABLE {
+            assert!(e.help.contains(": "), "{:?} needs a synopsis and a line of help", e.names);
+            for n in e.names {
+                assert!(seen.insert(n), "{n} is there twice");
+            }
+        }
     }
 }

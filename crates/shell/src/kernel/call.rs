@@ -790,6 +790,11 @@ impl Sys for Call<'_> {
         Poll::Pending
     }
 
+    fn stopped(&mut self, pid: Pid) -> bool {
+        let g = self.kernel.global(self.ns(), pid);
+        g.and_then(|g| self.kernel.process(g)).is_some_and(|p| p.stopped && p.exit.is_none())
+    }
+
     fn kill(&mut self, pid: i64, signal: Signal) -> Result<(), Errno> {
         let (mut sent, mut denied) = (false, false);
         for t in self.targets(pid)? {

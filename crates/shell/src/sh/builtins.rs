@@ -861,6 +861,10 @@ fn kill_builtin(sh: &mut Shell, sys: &mut dyn Sys, args: &[String]) -> Done {
             None => list.push(a.clone()),
         }
     }
+    if list.first().is_some_and(|f| f.starts_with('-')) && args.first().is_some_and(|a| a.starts_with('%')) {
+        // A group's number is no option.
+        list.insert(0, "--".into());
+    }
     let mut d = Done::default();
     let arg0 = sh.st.arg0.to_string();
     d.status = kill::kill(sys, &arg0, &list, &mut d.out);
@@ -916,6 +920,7 @@ fn foreground(sh: &mut Shell, sys: &mut dyn Sys, name: &str, spec: Option<&str>)
     }
     sh.jobs.retain(|j| j.pid != pid);
     let mut d = Done::text(format!("{text}\n"));
+    sh.running = text;
     d.frames.push(Frame::Job { pids: vec![(pid, status)], foreground: true });
     Ok(d)
 }

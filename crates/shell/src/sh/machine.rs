@@ -187,6 +187,8 @@ pub struct Shell {
     env: Env,
     last_subst: Option<i32>,
     pub(super) umask: u32,
+    /// The pipeline in the foreground, as `jobs` shows it.
+    pub(super) running: String,
     /// Builtins that an error of ash ends the shell in name themselves and the line.
     pub(super) name: SmolStr,
 }
@@ -253,6 +255,7 @@ impl Shell {
             job_control: false,
             env: Env::default(),
             last_subst: None,
+            running: String::new(),
             umask: 0o022,
             name: fs::basename(&arg0).into(),
         }
@@ -688,11 +691,8 @@ impl Shell {
         self.abort_line(sys);
         self.editor.cancel();
         self.st.status = 130;
-        if at_prompt {
-            return;
-        }
         let mut o = Output::default();
-        o.err("\n");
+        o.err(if at_prompt { "^C\n" } else { "\n" });
         self.frames.push(Frame::Flush(o));
     }
 
@@ -1034,6 +1034,9 @@ impl Shell {
     }
 
     fn pipeline(&mut self, sys: &mut dyn Sys, p: &Pipeline, quiet: bool) {
+        if self.job_control {
+            self.running = show_pipeline(p);
+        }
         if p.negate {
             self.frames.push(Frame::Negate);
         }
@@ -1726,6 +1729,11 @@ impl Shell {
             }
         }
         if pids.iter().any(|p| p.1.is_none()) {
+            let alive: Vec<Pid> = pids.iter().filter(|p| p.1.is_none()).map(|p| p.0).collect();
+            if self.job_control && alive.iter().all(|p| sys.stopped(*p)) {
+                self.suspend(sys, &alive);
+                return Flow::Go;
+            }
             self.frames.push(Frame::Job { pids, foreground });
             return Flow::Wait;
         }
@@ -1755,6 +1763,21 @@ impl Shell {
             self.pending &= !(1 << Signal::INT.0);
         }
         Flow::Go
+    }
+
+    /// The foreground job was stopped: it goes to the background.
+    fn suspend(&mut self, sys: &mut dyn Sys, pids: &[Pid]) {
+        let own = sys.pid();
+        let _ = sys.tcsetpgrp(0, own);
+        let Some(pid) = pids.last().copied() else { return };
+        let text = self.running.clone();
+        let number = self.jobs.iter().map(|j| j.number).max().unwrap_or(0) + 1;
+        self.abort_line(sys);
+        let mut o = Output::default();
+        o.err(&format!("[{number}]+  {:<27}{text}\n", "Stopped"));
+        self.jobs.push(Job { number, pid, status: None, text, reported: false, stopped: true });
+        self.st.status = 148;
+        self.frames.push(Frame::Flush(o));
     }
 
     fn wait_for(&mut self, sys: &mut dyn Sys, mut pids: Vec<Pid>, status: bool) -> Flow {
