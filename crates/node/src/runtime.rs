@@ -142,6 +142,7 @@ pub struct Runtime {
     host: usize,
     epoch: Epoch,
     name: SmolStr,
+    exec_ended: Vector<shell::kernel::Ended>,
 }
 
 /// Access to the network during a turn.
@@ -157,7 +158,7 @@ pub struct Wires<'a> {
 impl Runtime {
     /// A runtime on a host with that number, kernel and network plugin.
     pub fn new(host: usize, name: &str, kernel: Kernel, cni: Cni, epoch: Epoch) -> Runtime {
-        Runtime { kernel, cni, containers: OrdMap::new(), next: 0, host, epoch, name: name.into() }
+        Runtime { kernel, cni, containers: OrdMap::new(), next: 0, host, epoch, name: name.into(), exec_ended: Vector::new() }
     }
 
     fn network<'a>(host: usize, w: &'a mut Wires<'_>) -> HostNetwork<'a> {
@@ -300,6 +301,22 @@ impl Runtime {
         if let Some(pid) = self.containers.get(&n).map(|c| c.pid) {
             self.kernel.kill(pid, signal, &mut Self::network(self.host, w));
         }
+    }
+
+    /// Kills a process that was started by exec.
+    pub fn kill_process(&mut self, w: &mut Wires<'_>, pid: Gpid) {
+        self.kernel.kill(pid, Signal::KILL, &mut Self::network(self.host, w));
+    }
+
+    /// Keeps the end of a process that no container or probe knows: an exec session's.
+    pub fn ended_elsewhere(&mut self, e: shell::kernel::Ended) {
+        self.exec_ended.push_back(e);
+    }
+
+    /// Takes the end of an exec session's process, if it has come.
+    pub fn take_exec_end(&mut self, pid: Gpid) -> Option<ExitStatus> {
+        let i = self.exec_ended.iter().position(|e| e.pid == pid)?;
+        Some(self.exec_ended.remove(i).status)
     }
 
     /// Removes an ended container with its file system.
