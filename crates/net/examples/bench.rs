@@ -28,12 +28,10 @@ fn main() {
     let (client, server) = (pod(&mut net, node, 0), pod(&mut net, node, 1));
     let rules = include_str!("../testdata/kube-proxy/typical-cluster/iptables-save.txt");
     net.iptables_restore(node, rules, false, false).unwrap();
-    for l in
-        ["-t nat -A KUBE-SERVICES -d 10.96.0.99 -p tcp --dport 80 -j DNAT --to-destination 10.244.0.11:8080"]
-    {
-        let o = net.iptables(node, &l.split(' ').collect::<Vec<_>>());
-        assert_eq!(o.code, 0, "{}", o.stderr);
-    }
+    let l =
+        "-t nat -A KUBE-SERVICES -d 10.96.0.99 -p tcp --dport 80 -j DNAT --to-destination 10.244.0.11:8080";
+    let o = net.iptables(node, &l.split(' ').collect::<Vec<_>>());
+    assert_eq!(o.code, 0, "{}", o.stderr);
     let l = net.tcp_listen(server, "0.0.0.0:8080".parse().unwrap(), 1000, 1).unwrap();
     let n = std::env::args().nth(1).map_or(10_000u32, |a| a.parse().unwrap());
     let start = std::time::Instant::now();

@@ -304,6 +304,19 @@ pub(crate) enum Ct {
     Known { id: u64, reply: bool, state: CtState },
     /// Made by this packet and not yet in the table.
     Fresh(Box<Conn>),
+    /// An answer of this host to the packet that made the connection, RELATED to it in the other direction.
+    Answer(Box<Conn>),
+}
+
+impl Ct {
+    /// What an ICMP error or a reset about a packet with this connection gets.
+    pub fn answer(&self) -> Ct {
+        match self {
+            Ct::Known { id, reply, .. } => Ct::Known { id: *id, reply: !reply, state: CtState::Related },
+            Ct::Fresh(c) => Ct::Answer(c.clone()),
+            _ => Ct::None,
+        }
+    }
 }
 
 /// A filter for listing and deleting; empty fields match all. Addresses and ports are those of the original direction.
@@ -484,6 +497,10 @@ impl Conntrack {
             p => first_timeout(p),
         };
         c.expires = now + timeout;
+        if !c.has(status::SEEN_REPLY) && matches!(&ip.l4, L4::Tcp(r, _) if r.flags.has(Flags::RST)) {
+            // Refused at once: the entry is gone, but this packet is still translated by it.
+            c.expires = now;
+        }
         if reply {
             c.status |= status::SEEN_REPLY;
         }
@@ -492,7 +509,7 @@ impl Conntrack {
     }
 
     /// Puts a fresh connection into the table. `Err` if its tuples are taken or the table is full.
-    pub fn confirm(&mut self, mut c: Conn, now: Instant) -> Result<u64, Full> {
+    pub fn confirm(&mut self, mut c: Conn, now: Instant, max: u32) -> Result<u64, Full> {
         if self.conns.len() >= self.sweep_at.max(SWEEP_FIRST) {
             let old: Vec<u64> = self.conns.values().filter(|c| c.expires <= now).map(|c| c.id).collect();
             for id in old {
@@ -500,7 +517,7 @@ impl Conntrack {
             }
             self.sweep_at = self.conns.len() * 2;
         }
-        if self.conns.len() >= Limits::TABLE.conntrack_entries_max {
+        if self.conns.len() >= Limits::TABLE.conntrack_entries_max.min(max as usize) {
             return Err(Full::Table);
         }
         let (orig, reply) = (self.find(&c.orig, now), self.find(&c.reply, now));

@@ -18,7 +18,7 @@
 //! grows without a bound of [`sim::Limits`]. Nothing here knows a Service, a Pod or a process beyond its number.
 //!
 //! Not modelled: IPv6 packets (the types allow for them), fragments, multicast, policy routing, several paths for one route,
-//! traffic control, congestion control, ICMP redirects and rate limits, the `security` table, nftables rules.
+//! traffic control, congestion control, acting on ICMP redirects, the global ICMP limit, the `security` table, nftables rules.
 
 mod addr;
 mod conntrack;

@@ -48,6 +48,8 @@ pub(crate) struct Namespace {
     pub recents: Recents,
     pub ct: Conntrack,
     pub sockets: Sockets,
+    /// Hosts that got ICMP errors not long ago.
+    pub peers: OrdMap<IpAddr, crate::stack::Peer>,
     pub ident: u16,
 }
 
@@ -85,6 +87,7 @@ impl Namespace {
             recents: OrdMap::new(),
             ct: Conntrack::default(),
             sockets: Sockets::default(),
+            peers: OrdMap::new(),
             ident: 0,
         };
         let lo = Device::new(LO, "lo", Kind::Loopback, crate::MacAddr::ZERO, 65_536);

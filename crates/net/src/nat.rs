@@ -4,7 +4,7 @@
 //! a mapping would make two connections look alike, another port is sought.
 
 use crate::conntrack::{Conn, Conntrack, Tuple, status};
-use crate::wire::proto;
+use crate::wire::{icmpv4, proto};
 use crate::{Icmp, Ip, L4, NatRange};
 use core::net::{IpAddr, Ipv4Addr};
 use sim::Stream;
@@ -190,6 +190,13 @@ fn rewrite(ip: &mut Ip, target: &Tuple, manip: Manip, ports: bool) {
         L4::Icmp(Icmp::Echo { ident, .. }) => *ident = target.sport,
         _ => {}
     }
+}
+
+/// Whether a redirect must not go out: while addresses of its connection are translated it would mislead.
+pub(crate) fn misleads(ip: &Ip, c: &Conn) -> bool {
+    let redirect = matches!(&ip.l4, L4::Icmp(Icmp::Error { kind: icmpv4::kind::REDIRECT, .. }));
+    let decided = c.has(status::SRC_NAT_DONE) && c.has(status::DST_NAT_DONE);
+    redirect && (!decided || c.is_snat() || c.is_dnat())
 }
 
 /// Rewrites an ICMP error about connection `c`: the packet that it quotes, and its own addresses.

@@ -9,9 +9,10 @@ use crate::socket::SocketId;
 use crate::stack::{Capture, CaptureId, Core, Event, Work};
 use crate::trace::PacketTrace;
 use crate::{Cidr, Conn, Errno, FlowId, Frame, MacAddr, Route, text};
+use core::fmt::Write;
 use core::net::IpAddr;
 use imbl::{OrdMap, Vector};
-use sim::{Duration, Instant, Limits, Stream};
+use sim::{Digest, Duration, Hasher, Instant, Limits, Stream};
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -77,6 +78,16 @@ pub struct DeviceInfo {
     pub addrs: Vec<IfAddr>,
     /// Statistics.
     pub stats: Stats,
+}
+
+/// Hashes what `Debug` prints: all state is in ordered containers, so that the text is the state.
+struct DebugHasher(Hasher);
+
+impl Write for DebugHasher {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        self.0.str(s);
+        Ok(())
+    }
 }
 
 /// Packets that one call may move from device to device: a storm on looped bridges ends here.
@@ -166,6 +177,13 @@ impl Net {
 
     pub(crate) fn ns(&self, id: NsId) -> Result<&Namespace, Errno> {
         self.spaces.get(&id).map(|n| &**n).ok_or(Errno::ENOENT)
+    }
+
+    /// A digest of the whole state; equal states have equal digests on every platform. It walks everything: for tests.
+    pub fn digest(&self) -> Digest {
+        let mut h = DebugHasher(Hasher::default());
+        let _ = write!(h, "{self:?}");
+        h.0.digest()
     }
 
     // Namespaces.

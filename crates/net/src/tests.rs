@@ -573,6 +573,77 @@ fn a_clone_runs_on_alone_and_the_same() {
     let text = |n: &Net| n.traces().map(|t| t.to_string()).collect::<String>();
     assert_eq!(text(&c.t.net), text(&other.net));
     assert_eq!(c.t.net.now(), Instant::from_millis(50));
+    assert_eq!(c.t.net.digest(), other.net.digest());
+    other.run(1);
+    assert_ne!(c.t.net.digest(), other.net.digest());
+}
+
+#[test]
+fn a_loop_of_bridges_ends() {
+    let mut t = T::new();
+    let (a, b) = (t.host("a"), t.host("b"));
+    let (x, y) = (t.net.add_bridge(a, "br0").unwrap(), t.net.add_bridge(b, "br0").unwrap());
+    for i in 0..3 {
+        let (p, q) = t.net.add_veth(a, &format!("p{i}"), b, &format!("q{i}")).unwrap();
+        t.net.set_master(a, p, Some(x)).unwrap();
+        t.net.set_master(b, q, Some(y)).unwrap();
+        t.net.set_up(a, p, true).unwrap();
+        t.net.set_up(b, q, true).unwrap();
+    }
+    t.addr(a, x, "10.0.0.1/24");
+    t.addr(b, y, "10.0.0.2/24");
+    let _ = t.ping(a, "10.0.0.2", 10);
+    let _ = t.ping(a, "10.0.0.3", 10);
+}
+
+#[test]
+fn a_reused_address_is_found_again() {
+    let mut c = Cluster::new(1, 2);
+    let (node, old, other) = (c.nodes[0], c.pods[0][0], c.pods[0][1]);
+    let t = &mut c.t;
+    assert!(t.ping(other, "10.244.0.10", 5).is_ok());
+    t.net.remove_namespace(old);
+    let pod = t.host("again");
+    let (e, v) = t.net.add_veth(pod, "eth0", node, "vethnew").unwrap();
+    let cni = t.net.device(node, "cni0").unwrap();
+    t.net.set_master(node, v, Some(cni)).unwrap();
+    t.net.set_up(node, v, true).unwrap();
+    t.addr(pod, e, "10.244.0.10/24");
+    // The neighbour still believes the old station; after 30 s it is no longer sure, asks, and learns.
+    assert_eq!(t.ping(other, "10.244.0.10", 5), Err(Errno::EAGAIN));
+    t.run(30_000);
+    let _ = t.ping(other, "10.244.0.10", 10_000);
+    assert!(t.ping(other, "10.244.0.10", 5).is_ok());
+    // An announcement is faster.
+    assert!(t.ping(pod, "10.244.0.11", 5).is_ok());
+}
+
+#[test]
+fn the_backlog_and_the_ports_are_limited() {
+    let mut c = Cluster::new(1, 2);
+    let (a, b) = (c.pods[0][0], c.pods[0][1]);
+    let t = &mut c.t;
+    let l = t.net.tcp_listen(a, at("0.0.0.0:80"), 2, 1).unwrap();
+    assert_eq!(t.net.tcp_listen(a, at("10.244.0.10:80"), 2, 1), Err(Errno::EADDRINUSE));
+    assert_eq!(t.net.tcp_listen(a, at("10.244.0.99:81"), 2, 1), Err(Errno::EADDRNOTAVAIL));
+    let open = |t: &mut T| t.connect(b, "10.244.0.10:80", 5).1.connected;
+    assert_eq!([open(t), open(t), open(t), open(t)], [true, true, true, false]);
+    assert!(t.net.traces().any(|p| p.drop == Some(DropCause::BacklogFull)));
+    assert_eq!(t.net.sockets(a)[0].recv_q, 3);
+    // A listener that goes away resets those who wait.
+    t.net.close(a, l).unwrap();
+    t.run(5);
+    let errors = t.net.sockets(b).iter().filter(|s| s.state == "UNCONN").count();
+    assert_eq!(errors, 3);
+    t.net.sysctl_set(b, "net.ipv4.ip_local_port_range", "40000 40001").unwrap();
+    let mut last = Ok(());
+    for _ in 0..3 {
+        last = t.net.tcp_connect(b, at("10.244.0.10:90"), ConnectOptions::default()).map(|_| ());
+    }
+    assert_eq!(last, Err(Errno::EADDRNOTAVAIL));
+    t.net.close_owner(b, 0);
+    t.run(200_000);
+    assert_eq!(t.net.sockets(b).len(), 0);
 }
 
 #[test]

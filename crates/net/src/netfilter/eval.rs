@@ -68,6 +68,7 @@ impl Env<'_> {
         match &skb.ct {
             Ct::Known { id, reply, state } => self.conntrack.get(*id).map(|c| (c, *reply, *state)),
             Ct::Fresh(c) => Some((c, false, CtState::New)),
+            Ct::Answer(c) => Some((c, true, CtState::Related)),
             _ => None,
         }
     }

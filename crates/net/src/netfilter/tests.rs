@@ -278,3 +278,49 @@ fn a_failed_table_changes_nothing_but_those_before_stay() {
     let save = net.iptables_save(ns, None);
     assert!(save.contains("-A PREROUTING -j ACCEPT") && !save.contains("*filter"), "{save}");
 }
+
+/// Recorded lines, cut and mixed by chance: whatever comes, there is an answer and no panic.
+#[test]
+fn nonsense_gets_an_answer() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let read = |f: &str| std::fs::read_to_string(dir.join(f)).unwrap();
+    let text = read("iptables/rules.txt")
+        + &read("iptables/errors.txt")
+        + &read("kube-proxy/everything/restore.txt");
+    let pool: Vec<String> = text
+        .lines()
+        .flat_map(words)
+        .chain(["!", "-", "--", "", "é", "0x", "-1", "4294967296"].map(String::from))
+        .collect();
+    let mut chance = sim::Seed(3).stream("nonsense");
+    let (mut net, ns) = net();
+    for _ in 0..4_000 {
+        let n = chance.below(14) as usize;
+        let mut args: Vec<String> =
+            (0..n).map(|_| pool[chance.below(pool.len() as u64) as usize].clone()).collect();
+        if chance.below(2) == 0 {
+            args.splice(0..0, ["-t", "nat", "-A", "PREROUTING"].map(String::from));
+        }
+        let refs: Vec<&str> = args.iter().map(String::as_str).collect();
+        net.iptables(ns, &refs);
+        let lines: Vec<&str> = text.lines().collect();
+        let mut input = String::from("*nat\n");
+        for _ in 0..chance.below(6) {
+            let l = lines[chance.below(lines.len() as u64) as usize];
+            let cut = (0..=chance.below(l.len() as u64 + 1) as usize)
+                .rev()
+                .find(|i| l.is_char_boundary(*i))
+                .unwrap_or(0);
+            input.push_str(if chance.below(3) == 0 { &l[..cut] } else { l });
+            input.push('\n');
+        }
+        input.push_str(&args.join(" "));
+        input.push_str("\nCOMMIT\n");
+        let _ = net.iptables_restore(ns, &input, chance.below(2) == 0, true);
+    }
+    // What came of it can be saved and restored.
+    let save = net.iptables_save(ns, None);
+    let other = net.add_namespace("other").unwrap();
+    let _ = net.iptables_restore(other, &save, false, true);
+    assert_eq!(net.iptables_save(other, None), save);
+}

@@ -187,7 +187,8 @@ impl Core {
     /// Lets a packet reach the sockets when its delay is over.
     pub fn deliver(&mut self, ns: NsId, mut skb: Skb) {
         let at = self.now + skb.delay();
-        skb.delay_ns = 0;
+        // What a socket says belongs to the connection by its addresses alone.
+        (skb.delay_ns, skb.ct) = (0, crate::conntrack::Ct::None);
         if let Some(r) = &mut skb.rec {
             r.base = at;
         }

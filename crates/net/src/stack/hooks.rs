@@ -11,6 +11,7 @@ use crate::netfilter::{Hook, NatRange, RejectWith, TableName, Target};
 use crate::skb::Skb;
 use crate::trace::{DropCause, What};
 use crate::wire::icmpv4::kind;
+use crate::{Icmp, L4};
 use core::net::{IpAddr, Ipv4Addr};
 
 impl Namespace {
@@ -96,7 +97,7 @@ impl Namespace {
                 Ct::None => (CtState::Invalid, None),
                 Ct::Untracked => (CtState::Untracked, None),
                 Ct::Known { id, state, .. } => (*state, self.ct.get(*id).map(|c| (c.orig, c.reply))),
-                Ct::Fresh(c) => (CtState::New, Some((c.orig, c.reply))),
+                Ct::Fresh(c) | Ct::Answer(c) => (CtState::New, Some((c.orig, c.reply))),
             };
             skb.note(|| What::Track { hook: at.hook, state, conn });
         }
@@ -142,7 +143,7 @@ impl Namespace {
             }
             Verdict::Reject(kind, by) => {
                 match kind {
-                    RejectWith::TcpReset => self.tcp_reset(core, skb),
+                    RejectWith::TcpReset => self.reject_reset(core, skb),
                     RejectWith::Icmp(code) => self.icmp_error(core, skb, kind::DEST_UNREACHABLE, code, 0),
                 }
                 self.dropped(core, table, at, skb, by, true);
@@ -179,14 +180,20 @@ impl Namespace {
         {
             return false;
         }
-        let rewrite = match &skb.ct {
-            Ct::Known { id, reply, state } => match self.ct.get(*id) {
-                Some(c) if *state == CtState::Related => nat::apply_error(&mut skb.ip, c, *reply, manip),
-                Some(c) => nat::apply(&mut skb.ip, c, *reply, manip),
-                None => None,
-            },
-            Ct::Fresh(c) => nat::apply(&mut skb.ip, c, false, manip),
+        let conn = match &skb.ct {
+            Ct::Known { id, reply, .. } => self.ct.get(*id).map(|c| (c, *reply)),
+            Ct::Fresh(c) => Some((&**c, false)),
+            Ct::Answer(c) => Some((&**c, true)),
             _ => None,
+        };
+        let Some((c, reply)) = conn else { return true };
+        if nat::misleads(&skb.ip, c) {
+            core.drop_skb(skb, &"".into(), Some(at.hook), DropCause::NatClash);
+            return false;
+        }
+        let rewrite = match &skb.ip.l4 {
+            L4::Icmp(Icmp::Error { .. }) => nat::apply_error(&mut skb.ip, c, reply, manip),
+            _ => nat::apply(&mut skb.ip, c, reply, manip),
         };
         if let Some((before, after)) = rewrite {
             skb.note(|| What::Rewrite { hook: at.hook, before, after });
@@ -250,7 +257,7 @@ impl Namespace {
             return true;
         }
         let Ct::Fresh(c) = core::mem::replace(&mut skb.ct, Ct::None) else { return true };
-        match self.ct.confirm(*c, core.now) {
+        match self.ct.confirm(*c, core.now, self.sysctl.conntrack_max) {
             Ok(id) => {
                 skb.ct = Ct::Known { id, reply: false, state: CtState::New };
                 true

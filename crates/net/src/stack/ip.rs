@@ -31,13 +31,7 @@ impl Namespace {
         match self.route_in(&skb, dev) {
             Decision::Local(at) => {
                 let (dst, name) = (skb.ip.dst, self.dev_name(at));
-                skb.note(|| What::Route {
-                    dst,
-                    local: true,
-                    route: None,
-                    dev: name,
-                    via: None,
-                });
+                skb.note(|| What::Route { dst, local: true, route: None, dev: name, via: None });
                 self.ip_input(core, dev, skb);
             }
             Decision::Broadcast(_) => self.ip_input(core, dev, skb),
@@ -124,10 +118,22 @@ impl Namespace {
             return core.drop_skb(&mut skb, &name, None, DropCause::TooBig { mtu });
         }
         skb.ip.ttl -= 1;
+        if out == dev && skb.physin == 0 && self.redirects(&skb, dev, next) {
+            self.redirect(core, &skb, next);
+        }
         if !self.hook(core, Hook::Forward, &mut skb, dev, out, 0) {
             return;
         }
         self.ip_finish(core, out, next, skb);
+    }
+
+    /// Whether the sender is a neighbour that could reach `next` itself. Traffic that a rule has turned back is the rule's
+    /// business.
+    fn redirects(&self, skb: &Skb, dev: IfIndex, next: IpAddr) -> bool {
+        let near = |a: IpAddr| self.addrs.iter().any(|x| x.dev == dev && x.cidr.contains(a));
+        let off = !self.sysctl.plain()
+            && self.sysctl.get("net.ipv4.conf.all.send_redirects").as_deref() == Some("0");
+        near(skb.ip.src) && near(next) && !off
     }
 
     /// POSTROUTING and the neighbour.
@@ -206,13 +212,7 @@ impl Namespace {
         match self.lookup(dst, 0) {
             Decision::Local(at) => {
                 let name = self.dev_name(at);
-                skb.note(|| What::Route {
-                    dst,
-                    local: true,
-                    route: None,
-                    dev: name,
-                    via: None,
-                });
+                skb.note(|| What::Route { dst, local: true, route: None, dev: name, via: None });
                 if self.dev(LO).is_some_and(|d| d.up) { Ok((LO, dst)) } else { Err(Errno::ENETUNREACH) }
             }
             Decision::Broadcast(dev) => Ok((dev, dst)),

@@ -112,16 +112,17 @@ impl Namespace {
         let dst = pdu.dst();
         let Some(b) = self.dev(bridge) else { return };
         let name = b.name.clone();
-        let own = dst == b.mac
-            || (port != 0 && self.devices.values().any(|d| d.master == Some(bridge) && d.mac == dst));
-        if port != 0 && own {
-            pdu.note(|| What::Bridge { bridge: name.clone(), to: BridgeTo::Host });
-            return self.bridge_up(core, bridge, pdu);
-        }
         let known = match &b.kind {
             Kind::Bridge(b) if !dst.is_group() => b.port(dst, now),
             _ => None,
         };
+        // The bridge's own address, or that of one of its ports.
+        let port_mac = |d: &std::sync::Arc<crate::device::Device>| d.master == Some(bridge) && d.mac == dst;
+        let own = dst == b.mac || (known.is_none() && self.devices.values().any(port_mac));
+        if port != 0 && own {
+            pdu.note(|| What::Bridge { bridge: name.clone(), to: BridgeTo::Host });
+            return self.bridge_up(core, bridge, pdu);
+        }
         if let Some(to) = known {
             let ok = self.dev(to).is_some_and(|d| d.running() && (to != port || d.hairpin));
             if !ok {

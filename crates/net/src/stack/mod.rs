@@ -15,3 +15,4 @@ mod link;
 
 pub use self::core::{Capture, CaptureId};
 pub(crate) use self::core::{Core, Event, Work};
+pub(crate) use icmp::Peer;

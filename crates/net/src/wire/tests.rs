@@ -92,3 +92,21 @@ fn dns_round_trip_with_compression() {
         let _ = Repr::from_bytes(&b[..n]);
     }
 }
+
+#[test]
+fn random_bytes_are_refused_or_read() {
+    let mut chance = sim::Seed(5).stream("bytes");
+    for _ in 0..20_000 {
+        let n = chance.below(90) as usize;
+        let b: Vec<u8> =
+            (0..n).map(|_| if chance.below(3) == 0 { 0xc0 } else { chance.below(70) as u8 }).collect();
+        let _ = dns::Repr::from_bytes(&b);
+        let _ = ethernet::Packet::new(&b).and_then(|p| ethernet::Repr::parse(&p));
+        let _ = arp::Packet::new(&b).and_then(|p| arp::Repr::parse(&p));
+        let _ = ipv4::Packet::new(&b).and_then(|p| ipv4::Repr::parse(&p).map(|_| p.payload().len()));
+        let _ = udp::Packet::new(&b).and_then(|p| udp::Repr::parse(&p).map(|_| p.payload().len()));
+        let _ = tcp::Packet::new(&b).and_then(|p| tcp::Repr::parse(&p).map(|_| p.payload().len()));
+        let _ = icmpv4::Packet::new(&b).and_then(|p| icmpv4::Repr::parse(&p).map(|_| ()));
+        let _ = vxlan::Packet::new(&b).and_then(|p| vxlan::Repr::parse(&p));
+    }
+}
