@@ -20,9 +20,11 @@ pub(crate) struct Job {
     pub status: Option<ExitStatus>,
 }
 
+static KUBECTL: &[Entry] = &[kubectl::ENTRY];
+
 /// The programs of the workstation: the userland and kubectl.
 pub(crate) fn tables() -> Vec<&'static [Entry]> {
-    vec![shell::commands::TABLE]
+    vec![shell::commands::TABLE, KUBECTL]
 }
 
 /// The workstation's file system: usual directories, applets, a kubeconfig.
@@ -122,4 +124,13 @@ pub(crate) fn write_file(kernel: &mut Kernel, space: SpaceId, path: &str, conten
         inode.mtime = now;
         fs.tree.put(path, inode);
     }
+}
+
+/// A kubeconfig of one user with a bearer token.
+pub fn kubeconfig(server: &str, user: &str, token: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: kubarium\n  cluster:\n    server: {server}\n\
+         contexts:\n- name: {user}@kubarium\n  context:\n    cluster: kubarium\n    user: {user}\n\
+         current-context: {user}@kubarium\nusers:\n- name: {user}\n  user:\n    token: {token}\n"
+    )
 }

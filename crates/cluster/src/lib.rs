@@ -13,4 +13,5 @@ mod world;
 
 pub use command::{Command, Logged};
 pub use history::Timeline;
+pub use host::kubeconfig;
 pub use world::{Setup, World};

@@ -523,6 +523,23 @@ impl World {
         host::write_file(&mut h.kernel, h.space, path, content);
     }
 
+    /// A job number that is free.
+    pub fn next_job(&self) -> u32 {
+        self.jobs.get_max().map_or(1, |(n, _)| n + 1)
+    }
+
+    /// Puts a file into the workstation without a command, as tests do.
+    pub fn put_file(&mut self, path: &str, content: &[u8]) {
+        self.write_file(path, content);
+    }
+
+    /// Makes a namespace if it is not there, as tests do.
+    pub fn ensure_namespace(&mut self, name: &str) {
+        let now = self.now;
+        self.api.seed_object(now, "namespaces", "", "v1", api::obj!({"metadata": {"name": name}}));
+        self.spread_changes();
+    }
+
     /// What a job wrote so far and its exit code once it ended.
     pub fn job(&self, job: u32) -> Option<(&[u8], Option<i32>)> {
         self.jobs.get(&job).map(|j| (j.output.as_slice(), j.status.map(shell::ExitStatus::code)))

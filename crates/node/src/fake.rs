@@ -15,6 +15,9 @@ const LEASE_PERIOD: Duration = Duration::from_secs(10);
 const READY_DELAY: Duration = Duration::from_millis(500);
 const STOP_DELAY: Duration = Duration::from_millis(300);
 const JOB_DURATION: Duration = Duration::from_millis(1500);
+/// One process writes all fake pods' status, one after the other.
+const WRITE_MIN: Duration = Duration::from_millis(8);
+const WRITE_MAX: Duration = Duration::from_millis(30);
 
 /// A fake node.
 #[derive(Clone, Debug)]
@@ -57,6 +60,7 @@ pub struct FakeKubelets {
     /// What is under way by pod uid, so that nothing is planned twice.
     planned: OrdMap<SmolStr, u8>,
     chance: Stream,
+    busy_until: Instant,
 }
 
 fn delay(pod: &Value, key: &str, otherwise: Duration) -> Duration {
@@ -93,6 +97,7 @@ impl FakeKubelets {
             todo,
             planned: OrdMap::new(),
             chance: seed.stream("fake-kubelets"),
+            busy_until: now,
         }
     }
 
@@ -125,11 +130,14 @@ impl FakeKubelets {
                 self.plan(now, &e.object, e.cause);
             }
         }
-        while self.todo.next_at().is_some_and(|at| at <= now) {
+        while self.busy_until <= now && self.todo.next_at().is_some_and(|at| at <= now) {
             let Some((_, _, (cause, t))) = self.todo.pop() else { break };
+            if !matches!(t, Todo::Lease(_)) {
+                self.busy_until = now + self.chance.between(WRITE_MIN, WRITE_MAX);
+            }
             self.act(now, api, cause, t);
         }
-        let next = self.todo.next_at();
+        let next = self.todo.next_at().map(|at| at.max(self.busy_until));
         match (next, api.next_commit(&self.watch)) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

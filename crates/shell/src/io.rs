@@ -81,6 +81,11 @@ impl Output {
         self.put(2, text.as_bytes());
     }
 
+    /// The bytes that wait for a descriptor.
+    pub fn bytes(&self, fd: Fd) -> Vec<u8> {
+        self.chunks.iter().filter(|c| c.0 == fd).flat_map(|c| c.1.iter().copied()).collect()
+    }
+
     /// Whether all has been written.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()

@@ -11,15 +11,18 @@ pub mod accounts;
 pub mod commands;
 pub mod errno;
 pub mod fs;
+pub mod http;
 pub mod io;
 pub mod kernel;
 pub mod program;
 pub mod regex;
+pub mod resolve;
 pub mod sh;
 pub mod signal;
 pub mod sys;
 pub mod testing;
 pub mod text;
+pub mod tls;
 
 pub use errno::Errno;
 pub use program::{Entry, Exec, Program, Step};

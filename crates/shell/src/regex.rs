@@ -354,7 +354,7 @@ impl Regex {
             if best.is_none() {
                 run.add(&mut current, 0, vec![usize::MAX; self.groups * 2], pos);
             }
-            if current.is_empty() {
+            if current.is_empty() && best.is_some() {
                 break;
             }
             let c = chars.get(pos).map(|c| c.1);

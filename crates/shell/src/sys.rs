@@ -482,6 +482,10 @@ pub trait Sys {
     fn exec_error(&mut self) -> Option<Errno>;
     /// Waits for a child's end and reaps it. `ECHILD` if there is none.
     fn wait(&mut self, child: Child) -> Wait<(Pid, ExitStatus)>;
+    /// Whether a child is stopped (as `waitpid` tells with `WUNTRACED`).
+    fn stopped(&mut self, _pid: Pid) -> bool {
+        false
+    }
     /// Sends a signal: to a process, for a negative number to a group, for -1 to all. Signal 0 only asks.
     fn kill(&mut self, pid: i64, signal: Signal) -> Result<(), Errno>;
     /// Sets how the caller handles a signal and gives what was before.

@@ -95,7 +95,7 @@ pub fn parse_number(s: &str) -> Option<i64> {
 
 /// A text in single quotes if it needs them, as `set` and `set -x` print it.
 pub fn quote(s: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%^!".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+,-./:@]^_".contains(c);
     if !s.is_empty() && s.chars().all(plain) { s.to_string() } else { quote_always(s) }
 }
 

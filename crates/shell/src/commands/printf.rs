@@ -31,6 +31,15 @@ pub fn format(format: &str, args: &[String]) -> Printed {
     p
 }
 
+/// Formats once, as `awk` does: what is missing counts as empty, what is too much is dropped. The format's own
+/// backslashes have been replaced before.
+pub fn once(format: &str, args: &[String]) -> Vec<u8> {
+    let mut p = Printed::default();
+    let mut rest = args;
+    round(&format.replace('\\', "\\\\"), &mut rest, &mut p);
+    p.out
+}
+
 #[derive(Default)]
 struct Spec {
     left: bool,
@@ -121,7 +130,8 @@ fn round(format: &str, args: &mut &[String], p: &mut Printed) -> bool {
         };
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
         if !conversion(c, &s, args, p) {
-            let shown: String = start.chars().take(start.chars().count() - rest.chars().count()).collect();
+            let shown: String = start.chars().filter(|c| !"lhzjtL".contains(*c)).collect();
+            let shown = shown.replace('\n', "\\n");
             p.errors.push(format!("%{shown}: invalid format"));
             return false;
         }
@@ -164,10 +174,7 @@ fn integer(arg: &str, p: &mut Printed) -> i64 {
     }
     parse_number(arg).or_else(|| arg.parse::<u64>().ok().map(|v| v as i64)).unwrap_or_else(|| {
         p.errors.push(format!("invalid number '{arg}'"));
-        // As C's strtol: the digits at the beginning count.
-        let end =
-            arg.char_indices().position(|(i, c)| !(c.is_ascii_digit() || i == 0 && c == '-')).unwrap_or(0);
-        arg.get(..end).and_then(|d| d.parse().ok()).unwrap_or(0)
+        0
     })
 }
 

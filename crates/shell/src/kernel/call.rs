@@ -453,6 +453,10 @@ impl Sys for Call<'_> {
             Ok(id) => id,
             Err(e) => return Poll::Ready(Err(e)),
         };
+        if self.kernel.process(self.pid).is_some_and(|p| p.doomed.is_some()) {
+            // A fatal signal has come during this very step: nothing more gets out.
+            return Poll::Pending;
+        }
         let Some(f) = self.kernel.files.get(&id) else { return Poll::Ready(Err(Errno::EBADF)) };
         if !f.flags.write {
             return Poll::Ready(Err(Errno::EBADF));
@@ -784,6 +788,11 @@ impl Sys for Call<'_> {
         }
         self.watch(Interest::Child(self.pid));
         Poll::Pending
+    }
+
+    fn stopped(&mut self, pid: Pid) -> bool {
+        let g = self.kernel.global(self.ns(), pid);
+        g.and_then(|g| self.kernel.process(g)).is_some_and(|p| p.stopped && p.exit.is_none())
     }
 
     fn kill(&mut self, pid: i64, signal: Signal) -> Result<(), Errno> {

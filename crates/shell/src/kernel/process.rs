@@ -493,7 +493,11 @@ impl Kernel {
         }
         match signal.action() {
             Action::Ignore | Action::Continue => {}
-            Action::Stop => p.stopped = true,
+            Action::Stop => {
+                p.stopped = true;
+                let parent = p.parent;
+                self.wake(Interest::Child(parent));
+            }
             Action::Terminate | Action::Core => {
                 p.doomed.get_or_insert(ExitStatus::Signaled(signal));
                 // The one that runs ends after its step; others when the kernel next looks at them.

@@ -56,6 +56,8 @@ impl Tty {
             };
             if let Some(s) = s {
                 self.edit.clear();
+                self.input.clear();
+                self.eofs.clear();
                 if self.modes.echo {
                     self.put(&[b'^', b + 0x40]);
                     if !self.modes.canonical {
@@ -101,6 +103,8 @@ impl Tty {
             0x15 => {
                 let n = String::from_utf8_lossy(&self.edit).chars().count();
                 self.edit.clear();
+                self.input.clear();
+                self.eofs.clear();
                 if self.modes.echo {
                     for _ in 0..n {
                         self.output.extend(b"\x08 \x08");

@@ -33,8 +33,6 @@ pub struct AndOr {
 pub struct Pipeline {
     /// `!`
     pub negate: bool,
-    /// `time`
-    pub timed: bool,
     /// The commands.
     pub commands: Vec<Arc<Command>>,
 }
@@ -119,8 +117,10 @@ pub struct Redir {
 pub enum Target {
     /// `<`
     Read(Word),
-    /// `>` and `>|`
+    /// `>`
     Write(Word),
+    /// `>|`
+    Clobber(Word),
     /// `>>`
     Append(Word),
     /// `<>`

@@ -97,7 +97,7 @@ pub(super) fn run(sh: &mut Shell, sys: &mut dyn Sys, argv: Vec<String>) {
             } else {
                 d.out.err(&format!("{arg0}: {name}: line {}: {m}\n", sh.line_number()));
             }
-            if is_special(&name) {
+            if is_special(&name) || name == "local" {
                 d.then = Some(Then::Abort);
             }
             d
@@ -129,7 +129,10 @@ fn one(sh: &mut Shell, sys: &mut dyn Sys, name: &str, args: &[String]) -> Ran {
         }
         "printf" => Ok(printf_builtin(sh, args)),
         "test" | "[" | "[[" => Ok(test_builtin(sh, sys, name, args)),
-        "pwd" => Ok(Done::text(format!("{}\n", sys.cwd()))),
+        "pwd" => {
+            let dir = if first == Some("-P") { sys.cwd() } else { sh.pwd(sys) };
+            Ok(Done::text(format!("{dir}\n")))
+        }
         "cd" | "chdir" => cd(sh, sys, args),
         "exit" => {
             let code = first.map_or(Ok(sh.st.status), number)?;
@@ -249,11 +252,17 @@ fn cd(sh: &mut Shell, sys: &mut dyn Sys, args: &[String]) -> Ran {
         }
         Some(d) => d.to_string(),
     };
-    let old = sys.cwd();
-    if let Err(e) = sys.chdir(&dir) {
-        return Err(bad(format!("can't cd to {dir}: {e}")));
+    let old = sh.pwd(sys);
+    let physical = args.iter().any(|a| a == "-P");
+    // `..` leaves a link by the way it was entered, unless that leads nowhere.
+    let logical = fs::normalize(&old, &dir);
+    if physical || sys.chdir(&logical).is_err() {
+        if let Err(e) = sys.chdir(&dir) {
+            return Err(bad(format!("can't cd to {dir}: {e}")));
+        }
     }
-    let new = sys.cwd();
+    let real = sys.cwd();
+    let new = if !physical && sys.realpath(&logical).as_ref() == Ok(&real) { logical } else { real };
     for (n, v) in [("OLDPWD", old), ("PWD", new.clone())] {
         let exported = sh.st.vars.get(n).is_none_or(|v| v.exported);
         sh.st.vars.insert(n.into(), Var { value: Some(v.into()), exported, readonly: false });
@@ -346,11 +355,11 @@ fn local(sh: &mut Shell, args: &[String]) -> Ran {
         }
         match v {
             Some(v) => sh.st.set(n, v).map_err(bad)?,
-            // Without a value the variable keeps what it had, as in ash.
             None => {
-                if old.is_none() {
-                    sh.st.vars.insert(n.into(), Var::default());
+                if old.as_ref().is_some_and(|v| v.readonly) {
+                    return Err(bad(format!("{n}: is read only")));
                 }
+                sh.st.vars.insert(n.into(), Var { value: None, ..old.unwrap_or_default() });
             }
         }
     }
@@ -632,7 +641,7 @@ impl ReadState {
                 }
             }
             if !is_name(name) {
-                return Err(format!("read: {name}: bad variable name"));
+                return Err(format!("read: '{name}': bad variable name"));
             }
             st.set(name, &value)?;
         }
@@ -650,7 +659,7 @@ fn let_builtin(sh: &mut Shell, args: &[String]) -> Ran {
 
 fn getopts(sh: &mut Shell, args: &[String]) -> Ran {
     let (Some(spec), Some(name)) = (args.first(), args.get(1)) else {
-        return Err(bad("usage: getopts optstring var [arg...]"));
+        return Err(bad("usage: getopts optstring var [arg]"));
     };
     let list: Vec<String> = if args.len() > 2 {
         args.iter().skip(2).cloned().collect()
@@ -852,6 +861,10 @@ fn kill_builtin(sh: &mut Shell, sys: &mut dyn Sys, args: &[String]) -> Done {
             None => list.push(a.clone()),
         }
     }
+    if list.first().is_some_and(|f| f.starts_with('-')) && args.first().is_some_and(|a| a.starts_with('%')) {
+        // A group's number is no option.
+        list.insert(0, "--".into());
+    }
     let mut d = Done::default();
     let arg0 = sh.st.arg0.to_string();
     d.status = kill::kill(sys, &arg0, &list, &mut d.out);
@@ -878,7 +891,7 @@ fn jobs(sh: &mut Shell, sys: &mut dyn Sys, args: &[String]) -> Done {
             Some(ExitStatus::Signaled(s)) => s.text().into(),
         };
         let pid = if long { format!("{} ", j.pid) } else { String::new() };
-        s.push_str(&format!("[{}]{mark}  {pid}{what:<24} {}\n", j.number, j.text));
+        s.push_str(&format!("[{}]{mark}  {pid}{what:<27}{}\n", j.number, j.text));
         j.reported = j.status.is_some();
     }
     sh.jobs.retain(|j| !j.reported);
@@ -907,6 +920,7 @@ fn foreground(sh: &mut Shell, sys: &mut dyn Sys, name: &str, spec: Option<&str>)
     }
     sh.jobs.retain(|j| j.pid != pid);
     let mut d = Done::text(format!("{text}\n"));
+    sh.running = text;
     d.frames.push(Frame::Job { pids: vec![(pid, status)], foreground: true });
     Ok(d)
 }
@@ -915,7 +929,7 @@ fn umask(sh: &mut Shell, sys: &mut dyn Sys, args: &[String]) -> Ran {
     match args.first() {
         None => Ok(Done::text(format!("{:04o}\n", sh.umask))),
         Some(m) => {
-            let m = u32::from_str_radix(m, 8).map_err(|_| bad(format!("Illegal mode: {m}")))?;
+            let m = u32::from_str_radix(m, 8).map_err(|_| bad(format!("illegal mode: {m}")))?;
             sh.umask = m & 0o777;
             sys.umask(sh.umask);
             Ok(Done::default())

@@ -537,44 +537,27 @@ pub fn glob(sys: &mut dyn Sys, pat: &str) -> Vec<String> {
 }
 
 fn replace(v: &str, p: &str, with: &str, all: bool) -> String {
-    let (p, anchor) = match p.chars().next() {
-        Some('#') => (p.get(1..).unwrap_or_default(), Some('#')),
-        Some('%') => (p.get(1..).unwrap_or_default(), Some('%')),
-        _ => (p, None),
-    };
     if p.is_empty() {
         return v.to_string();
     }
-    match anchor {
-        Some('#') => match pattern::prefix(p, v, true) {
-            Some(n) => format!("{with}{}", v.get(n..).unwrap_or_default()),
-            None => v.to_string(),
-        },
-        Some(_) => match pattern::suffix(p, v, true) {
-            Some(n) => format!("{}{with}", v.get(..n).unwrap_or_default()),
-            None => v.to_string(),
-        },
-        None => {
-            let (mut out, mut rest, mut done) = (String::new(), v, false);
-            while let Some(c) = rest.chars().next() {
-                match pattern::prefix(p, rest, true) {
-                    Some(n) if n > 0 && !done => {
-                        out.push_str(with);
-                        rest = rest.get(n..).unwrap_or_default();
-                        done = !all;
-                    }
-                    _ => {
-                        out.push(c);
-                        rest = rest.get(c.len_utf8()..).unwrap_or_default();
-                    }
-                }
-                if out.len() > Limits::TABLE.file_bytes_max {
-                    break;
-                }
+    let (mut out, mut rest, mut done) = (String::new(), v, false);
+    while let Some(c) = rest.chars().next() {
+        match pattern::prefix(p, rest, true) {
+            Some(n) if n > 0 && !done => {
+                out.push_str(with);
+                rest = rest.get(n..).unwrap_or_default();
+                done = !all;
             }
-            out
+            _ => {
+                out.push(c);
+                rest = rest.get(c.len_utf8()..).unwrap_or_default();
+            }
+        }
+        if out.len() > Limits::TABLE.file_bytes_max {
+            break;
         }
     }
+    out
 }
 
 fn substring(v: &str, from: i64, len: Option<i64>) -> String {

@@ -15,7 +15,7 @@ use crate::sys::{Child, Env, ExitStatus, Fd, OpenFlags, Pid, Sys, Whence};
 use crate::{fs, text};
 use core::task::Poll;
 use imbl::OrdMap;
-use sim::{Instant, Limits};
+use sim::Limits;
 use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -72,9 +72,6 @@ pub(super) enum Frame {
         quiet: bool,
     },
     Negate,
-    Time {
-        at: Instant,
-    },
     Cmd {
         cmd: Arc<Command>,
         memo: Vec<String>,
@@ -190,6 +187,8 @@ pub struct Shell {
     env: Env,
     last_subst: Option<i32>,
     pub(super) umask: u32,
+    /// The pipeline in the foreground, as `jobs` shows it.
+    pub(super) running: String,
     /// Builtins that an error of ash ends the shell in name themselves and the line.
     pub(super) name: SmolStr,
 }
@@ -202,13 +201,12 @@ impl Program for Shell {
                 return Step::Exit(code);
             }
         }
-        while let Some(s) = sys.take_signal() {
-            if s == Signal::CHLD {
-                continue;
-            }
-            self.pending |= 1u32.checked_shl(u32::from(s.0)).unwrap_or(0);
-        }
         for _ in 0..FRAMES_PER_STEP {
+            while let Some(s) = sys.take_signal() {
+                if s != Signal::CHLD {
+                    self.pending |= 1u32.checked_shl(u32::from(s.0)).unwrap_or(0);
+                }
+            }
             match self.advance(sys) {
                 Flow::Go => {}
                 Flow::Wait => return Step::Wait,
@@ -257,6 +255,7 @@ impl Shell {
             job_control: false,
             env: Env::default(),
             last_subst: None,
+            running: String::new(),
             umask: 0o022,
             name: fs::basename(&arg0).into(),
         }
@@ -278,7 +277,7 @@ impl Shell {
         for (n, v) in [("IFS", " \t\n"), ("PS2", "> "), ("PS4", "+ "), ("OPTIND", "1")] {
             self.st.vars.insert(n.into(), Var { value: Some(v.into()), ..Var::default() });
         }
-        let cwd = sys.cwd();
+        let cwd = self.pwd(sys);
         let pwd = Var { value: Some(cwd.as_str().into()), exported: true, readonly: false };
         self.st.vars.insert("PWD".into(), pwd);
         if self.st.get("PATH").is_none() {
@@ -454,7 +453,6 @@ impl Shell {
         c.setup = Some(setup);
         c.begun = false;
         c.subshell = true;
-        c.jobs.clear();
         c.dead.clear();
         c.children.clear();
         c.pending = 0;
@@ -693,11 +691,8 @@ impl Shell {
         self.abort_line(sys);
         self.editor.cancel();
         self.st.status = 130;
-        if at_prompt {
-            return;
-        }
         let mut o = Output::default();
-        o.err("\n");
+        o.err(if at_prompt { "^C\n" } else { "\n" });
         self.frames.push(Frame::Flush(o));
     }
 
@@ -739,7 +734,6 @@ impl Shell {
             Frame::List { list, at, quiet } => self.list(sys, list, at, quiet),
             Frame::AndOr { list, item, at, ran, quiet } => self.and_or(sys, list, item, at, ran, quiet),
             Frame::Negate => self.st.status = i32::from(self.st.status == 0),
-            Frame::Time { at } => self.timed(sys, at),
             Frame::Cmd { cmd, memo, quiet, inside } => self.command(sys, cmd, memo, quiet, inside),
             Frame::If { cmd, arm, quiet } => self.branch(cmd, arm, quiet),
             Frame::Loop { cmd, in_body, status, quiet } => self.again(cmd, in_body, status, quiet),
@@ -907,22 +901,35 @@ impl Shell {
             let path = self.st.get("PATH").unwrap_or_default().to_string();
             return self.editor.poll(sys, &path);
         }
+        // A script is read in blocks, as ash does: what its commands read from the same input is what comes later.
         loop {
-            let step = read_until_newline(sys, 0, &mut l.partial);
-            match step {
+            if let Some(n) = l.partial.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = l.partial.drain(..=n).collect();
+                return Poll::Ready(Some(String::from_utf8_lossy(&line).into_owned()));
+            }
+            match sys.read(0, 1023) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(true)) => {
-                    let line = core::mem::take(&mut l.partial);
-                    return Poll::Ready(Some(String::from_utf8_lossy(&line).into_owned()));
+                Poll::Ready(Ok(d)) if !d.is_empty() && l.partial.len() < Limits::TABLE.shell_bytes_max => {
+                    l.partial.extend(d);
                 }
-                Poll::Ready(Ok(false)) if l.partial.is_empty() => return Poll::Ready(None),
-                Poll::Ready(Ok(false)) => {
+                Poll::Ready(_) if l.partial.is_empty() => return Poll::Ready(None),
+                Poll::Ready(_) => {
                     l.eof = true;
                     let line = core::mem::take(&mut l.partial);
                     return Poll::Ready(Some(String::from_utf8_lossy(&line).into_owned()));
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(None),
             }
+        }
+    }
+
+    /// The working directory as it was gone to, links included, if that is still true.
+    pub(super) fn pwd(&self, sys: &mut dyn Sys) -> String {
+        let real = sys.cwd();
+        match self.st.get("PWD") {
+            Some(p) if p.starts_with('/') && p != real && sys.realpath(p).as_ref() == Ok(&real) => {
+                p.to_string()
+            }
+            _ => real,
         }
     }
 
@@ -937,7 +944,7 @@ impl Shell {
             }
             match chars.next() {
                 Some('w') => {
-                    let (cwd, home) = (sys.cwd(), self.st.get("HOME").unwrap_or_default().to_string());
+                    let (cwd, home) = (self.pwd(sys), self.st.get("HOME").unwrap_or_default().to_string());
                     match cwd.strip_prefix(home.as_str()) {
                         Some(r) if home.len() > 1 && (r.is_empty() || r.starts_with('/')) => {
                             out.push('~');
@@ -946,7 +953,7 @@ impl Shell {
                         _ => out.push_str(&cwd),
                     }
                 }
-                Some('W') => out.push_str(fs::basename(&sys.cwd())),
+                Some('W') => out.push_str(fs::basename(&self.pwd(sys))),
                 Some('u') => {
                     let uid = sys.uid();
                     out.push_str(&crate::accounts::user_name(sys, uid));
@@ -984,7 +991,12 @@ impl Shell {
             self.st.last_bg = Some(pid);
             self.st.status = 0;
             let number = self.jobs.iter().map(|j| j.number).max().unwrap_or(0) + 1;
-            let text = list.items.get(at).map(|i| show_and_or(&i.0)).unwrap_or_default();
+            let text = list
+                .items
+                .get(at)
+                .filter(|_| self.job_control)
+                .map(|i| show_and_or(&i.0))
+                .unwrap_or_default();
             self.jobs.push(Job { number, pid, status: None, text, reported: false, stopped: false });
         }
     }
@@ -1022,8 +1034,8 @@ impl Shell {
     }
 
     fn pipeline(&mut self, sys: &mut dyn Sys, p: &Pipeline, quiet: bool) {
-        if p.timed {
-            self.frames.push(Frame::Time { at: sys.now() });
+        if self.job_control {
+            self.running = show_pipeline(p);
         }
         if p.negate {
             self.frames.push(Frame::Negate);
@@ -1091,18 +1103,6 @@ impl Shell {
             let _ = sys.setpgid(pid, group);
             let _ = sys.tcsetpgrp(0, group);
         }
-    }
-
-    fn timed(&mut self, sys: &mut dyn Sys, at: Instant) {
-        let ms = sys.now().since(at).as_millis() as u64;
-        let mut o = Output::default();
-        o.err(&format!(
-            "real\t{}m {}.{:02}s\nuser\t0m 0.00s\nsys\t0m 0.00s\n",
-            ms / 60_000,
-            ms / 1000 % 60,
-            ms / 10 % 100
-        ));
-        self.frames.push(Frame::Flush(o));
     }
 
     /// Runs something that expands words; what it needs of command substitutions is run first.
@@ -1202,6 +1202,10 @@ impl Shell {
             match &r.to {
                 Target::Read(w) => plans.push(Plan::Open(r.fd.unwrap_or(0), e.text(w)?, OpenFlags::READ)),
                 Target::Write(w) => plans.push(Plan::Open(r.fd.unwrap_or(1), e.text(w)?, OpenFlags::WRITE)),
+                Target::Clobber(w) => {
+                    let flags = OpenFlags { exclusive: true, ..OpenFlags::WRITE };
+                    plans.push(Plan::Open(r.fd.unwrap_or(1), e.text(w)?, flags));
+                }
                 Target::Append(w) => plans.push(Plan::Open(r.fd.unwrap_or(1), e.text(w)?, OpenFlags::APPEND)),
                 Target::ReadWrite(w) => {
                     plans.push(Plan::Open(r.fd.unwrap_or(0), e.text(w)?, OpenFlags::READ_WRITE));
@@ -1278,6 +1282,9 @@ impl Shell {
         inside: bool,
     ) {
         self.st.line = cmd.line;
+        if self.st.opts.noexec && !self.st.interactive {
+            return;
+        }
         let c = cmd.clone();
         match &c.kind {
             Kind::Simple { assigns, words } => {
@@ -1722,6 +1729,11 @@ impl Shell {
             }
         }
         if pids.iter().any(|p| p.1.is_none()) {
+            let alive: Vec<Pid> = pids.iter().filter(|p| p.1.is_none()).map(|p| p.0).collect();
+            if self.job_control && alive.iter().all(|p| sys.stopped(*p)) {
+                self.suspend(sys, &alive);
+                return Flow::Go;
+            }
             self.frames.push(Frame::Job { pids, foreground });
             return Flow::Wait;
         }
@@ -1753,6 +1765,21 @@ impl Shell {
         Flow::Go
     }
 
+    /// The foreground job was stopped: it goes to the background.
+    fn suspend(&mut self, sys: &mut dyn Sys, pids: &[Pid]) {
+        let own = sys.pid();
+        let _ = sys.tcsetpgrp(0, own);
+        let Some(pid) = pids.last().copied() else { return };
+        let text = self.running.clone();
+        let number = self.jobs.iter().map(|j| j.number).max().unwrap_or(0) + 1;
+        self.abort_line(sys);
+        let mut o = Output::default();
+        o.err(&format!("[{number}]+  {:<27}{text}\n", "Stopped"));
+        self.jobs.push(Job { number, pid, status: None, text, reported: false, stopped: true });
+        self.st.status = 148;
+        self.frames.push(Frame::Flush(o));
+    }
+
     fn wait_for(&mut self, sys: &mut dyn Sys, mut pids: Vec<Pid>, status: bool) -> Flow {
         if let Some(n) = self.has_pending() {
             self.st.status = 128 + i32::from(n);
@@ -1768,6 +1795,14 @@ impl Shell {
                         self.st.status = s.code();
                     }
                     self.jobs.retain(|j| j.pid != pid);
+                    if let (true, ExitStatus::Signaled(s)) = (status, s) {
+                        let mut o = Output::default();
+                        o.err(&format!("{}\n", s.text()));
+                        pids.remove(0);
+                        self.frames.push(Frame::WaitFor { pids, status });
+                        self.frames.push(Frame::Flush(o));
+                        return Flow::Go;
+                    }
                 }
                 None if more && self.children.contains(&pid) => {
                     self.frames.push(Frame::WaitFor { pids, status });
@@ -1814,7 +1849,8 @@ impl Shell {
             Poll::Ready(status) => {
                 self.st.status = status;
                 if let Err(m) = r.assign(&mut self.st) {
-                    self.fatal(sys, &m, 2);
+                    self.complain(&m);
+                    self.st.status = 1;
                 }
                 Flow::Go
             }
@@ -1835,7 +1871,7 @@ impl Shell {
                     ExitStatus::Exited(c) => format!("Done({c})"),
                     ExitStatus::Signaled(s) => s.text().to_string(),
                 };
-                o.err(&format!("[{}]{mark}  {what:<24} {}\n", j.number, j.text));
+                o.err(&format!("[{}]{mark}  {what:<27}{}\n", j.number, j.text));
                 j.reported = true;
             }
         }

@@ -14,6 +14,7 @@ pub mod parse;
 pub mod pattern;
 mod redirect;
 
+pub(crate) use edit::columns;
 pub use machine::Shell;
 
 use crate::program::Program;

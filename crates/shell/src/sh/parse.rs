@@ -38,7 +38,7 @@ const RESERVED: [&str; 15] = [
 
 /// Whether a word has a meaning of its own at the beginning of a command.
 pub fn is_reserved(w: &str) -> bool {
-    RESERVED.contains(&w) || matches!(w, "in" | "function" | "time" | "[[")
+    RESERVED.contains(&w) || matches!(w, "in" | "function" | "[[")
 }
 
 struct Here {
@@ -300,7 +300,7 @@ impl<'a> Parser<'a> {
                 }
                 '$' => self.dollar(&mut b, quoted)?,
                 '`' => self.backquote(&mut b, quoted)?,
-                '~' if !quoted && self.tilde_may_start(&b, begin) => self.tilde(&mut b),
+                '~' if !quoted && self.tilde_may_start(begin) => self.tilde(&mut b),
                 '(' if until == Until::Arith => {
                     parens += 1;
                     b.add(c, true);
@@ -320,14 +320,14 @@ impl<'a> Parser<'a> {
         Ok(b.finish())
     }
 
-    fn tilde_may_start(&self, b: &Builder, begin: usize) -> bool {
+    fn tilde_may_start(&self, begin: usize) -> bool {
         if self.pos == begin {
             return true;
         }
         // After `NAME=` and after a colon of an assignment.
         let so_far: String = self.text.iter().skip(begin).take(self.pos - begin).collect();
         match so_far.split_once('=') {
-            Some((n, v)) => b.parts.is_empty() && is_name(n) && (v.is_empty() || v.ends_with(':')),
+            Some((n, v)) => is_name(n) && (v.is_empty() || v.ends_with(':')),
             None => false,
         }
     }
@@ -752,19 +752,10 @@ impl<'a> Parser<'a> {
     }
 
     fn pipeline(&mut self) -> Parsed<Pipeline> {
-        let (mut negate, mut timed) = (false, false);
-        loop {
-            if self.peek_is("!")? {
-                negate = !negate;
-            } else if self.peek_is("time")? {
-                timed = true;
-            } else {
-                break;
-            }
+        let mut negate = false;
+        while self.peek_is("!")? {
+            negate = !negate;
             self.take()?;
-        }
-        if timed && (self.ends_list()? || matches!(self.peek()?, Tok::Op(";" | "&"))) {
-            return Ok(Pipeline { negate, timed, commands: Vec::new() });
         }
         let mut commands = vec![Arc::new(self.one()?)];
         while self.peek()? == Tok::Op("|") {
@@ -772,7 +763,7 @@ impl<'a> Parser<'a> {
             self.skip_newlines()?;
             commands.push(Arc::new(self.one()?));
         }
-        Ok(Pipeline { negate, timed, commands })
+        Ok(Pipeline { negate, commands })
     }
 
     fn one(&mut self) -> Parsed<Command> {
@@ -1012,7 +1003,8 @@ impl<'a> Parser<'a> {
         let Tok::Word(w) = t else { return self.unexpected(&t, "") };
         let to = match op {
             "<" => Target::Read(w),
-            ">" | ">|" => Target::Write(w),
+            ">" => Target::Write(w),
+            ">|" => Target::Clobber(w),
             ">>" => Target::Append(w),
             "<>" => Target::ReadWrite(w),
             "<&" => Target::Dup(w, false),

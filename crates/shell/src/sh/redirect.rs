@@ -51,10 +51,10 @@ pub fn apply(
         match p {
             Plan::Open(fd, path, flags) => open(sys, *fd, path, *flags, noclobber)?,
             Plan::Dup(fd, from) => {
-                sys.dup2(*from, *fd).map_err(|e| format!("dup2({from},{fd}): {e}"))?;
+                sys.dup2(*from, *fd).map_err(|e| format!("{from}: {e}"))?;
                 if fd == from {
                     // Even a copy onto itself needs a descriptor that is open.
-                    sys.fstat(*fd).map_err(|e| format!("dup2({from},{fd}): {e}"))?;
+                    sys.fstat(*fd).map_err(|e| format!("{from}: {e}"))?;
                 }
             }
             Plan::Close(fd) => {
@@ -82,9 +82,11 @@ pub fn apply(
 }
 
 fn open(sys: &mut dyn Sys, fd: Fd, path: &str, flags: OpenFlags, noclobber: bool) -> Result<(), String> {
-    if noclobber && flags.truncate && sys.stat(path).is_ok_and(|s| s.is_file()) {
+    if noclobber && flags.truncate && !flags.exclusive && sys.stat(path).is_ok_and(|s| s.is_file()) {
         return Err(format!("can't create {path}: {}", Errno::EEXIST.text()));
     }
+    // `>|` is marked by a flag that it has no other use for.
+    let flags = OpenFlags { exclusive: false, ..flags };
     match sys.open(path, flags, 0o666) {
         Ok(f) => put(sys, f, fd),
         Err(e) => Err(if flags.create {
