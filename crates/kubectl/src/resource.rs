@@ -40,6 +40,18 @@ pub struct Info {
     pub object: Value,
 }
 
+impl From<Target> for Info {
+    fn from(t: Target) -> Info {
+        Info {
+            res: t.res,
+            namespace: t.namespace,
+            name: t.name.unwrap_or_default(),
+            source: t.source,
+            object: t.object,
+        }
+    }
+}
+
 impl Info {
     /// `pod/web`
     pub fn label(&self) -> String {
@@ -94,6 +106,7 @@ pub struct Builder {
     empty_selector: bool,
     validate: bool,
     default_namespace: bool,
+    enforce_namespace: bool,
     chunk: i64,
 }
 
@@ -112,10 +125,11 @@ impl Builder {
             recursive: args.bool("recursive"),
             labels: some("selector"),
             fields: some("field-selector"),
-            select_all: args.bool("all"),
+            select_all: false,
             all_namespaces: args.bool("all-namespaces"),
-            empty_selector: false,
+            empty_selector: args.bool("all"),
             validate: false,
+            enforce_namespace: true,
             default_namespace: true,
             chunk: args.int("chunk-size"),
         }
@@ -124,6 +138,18 @@ impl Builder {
     /// A resource without a name means all of its objects.
     pub fn allow_empty_selector(mut self) -> Builder {
         self.empty_selector = true;
+        self
+    }
+
+    /// `--all` selects every object of the types, whatever else is said.
+    pub fn select_all(mut self, on: bool) -> Builder {
+        self.select_all = on;
+        self
+    }
+
+    /// Files may name other namespaces than `--namespace` does.
+    pub fn any_namespace(mut self) -> Builder {
+        self.enforce_namespace = false;
         self
     }
 
@@ -325,7 +351,7 @@ impl Builder {
                 namespace = api.namespace.clone();
                 v.set(&["metadata", "namespace"], namespace.as_str());
             }
-            if api.namespace_given && namespace != api.namespace {
+            if self.enforce_namespace && api.namespace_given && namespace != api.namespace {
                 return Err(Error::Text(format!(
                     "the namespace from the provided object {} does not match the namespace {}. You must pass \
                      '--namespace={namespace}' to perform this operation.",
@@ -389,6 +415,15 @@ impl Builder {
                 return Ok(pages);
             }
         }
+    }
+
+    /// The objects to work on: those of files as the files have them, others live.
+    pub fn infos_as_given(&self, cx: &mut Cx<'_>, api: &Api) -> Done<Vec<Result<Info, Error>>> {
+        let targets = self.targets(cx, api)?;
+        if !targets.from_files {
+            return self.fetch(cx, api, targets);
+        }
+        Ok(targets.items.into_iter().map(|t| t.map(Info::from)).collect())
     }
 
     /// The live objects of all targets, lists flattened. Errors stand in their places.

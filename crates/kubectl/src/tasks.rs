@@ -1,7 +1,7 @@
 //! What may run without end: watches, waiting, logs, streams. Each turn is replayed as a command is, then forgotten.
 
 use crate::command;
-use crate::commands::{delete, get, logs, rollout, stream, wait};
+use crate::commands::{delete, events, get, logs, rollout, stream, wait};
 use crate::cx::{Cx, Done};
 use std::sync::Arc;
 
@@ -10,8 +10,10 @@ use std::sync::Arc;
 pub enum Task {
     /// A command line.
     Command(Arc<[String]>),
-    /// `get -w`, `events -w`
+    /// `get -w`
     Watch(get::Watch),
+    /// `events -w`
+    Events(events::Follow),
     /// Waits until objects are gone.
     Gone(delete::Gone),
     /// `logs -f`
@@ -30,6 +32,7 @@ impl Task {
         match self {
             Task::Command(args) => command::main(cx, &args.clone()).map(|()| Some(0)),
             Task::Watch(t) => t.turn(cx),
+            Task::Events(t) => t.turn(cx),
             Task::Gone(t) => t.turn(cx),
             Task::Logs(t) => t.turn(cx),
             Task::Stream(t) => t.turn(cx),

@@ -178,13 +178,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     let empty = targets.items.is_empty();
     for t in targets.items {
         let info = match t {
-            Ok(t) => Info {
-                res: t.res,
-                namespace: t.namespace,
-                name: t.name.unwrap_or_default(),
-                source: t.source,
-                object: t.object,
-            },
+            Ok(t) => Info::from(t),
             Err(e) => {
                 errors.push(e);
                 continue;
@@ -457,13 +451,7 @@ fn set_last(cx: &mut Cx<'_>, a: &Args) -> Done {
     let mut errors = Vec::new();
     for t in builder.targets(cx, &api)?.items {
         let t = t?;
-        let info = Info {
-            res: t.res,
-            namespace: t.namespace,
-            name: t.name.unwrap_or_default(),
-            source: t.source,
-            object: t.object,
-        };
+        let info = Info::from(t);
         let mut live = info.clone();
         live.fetch(cx, &api)?;
         let old = live.object.annotations().get(LAST_APPLIED).clone();

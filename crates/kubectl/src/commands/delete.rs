@@ -80,7 +80,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     }
     let mut how = how(cx, a, dry)?;
     how.quiet = output == "name";
-    let builder = Builder::new(a, &a.words);
+    let builder = Builder::new(a, &a.words).select_all(a.bool("all"));
     let api = cx.api(a)?;
     let targets = builder.targets(cx, &api)?;
     let ignore = a.bool("ignore-not-found") || (a.bool("all") && !a.given("ignore-not-found"));
@@ -148,13 +148,7 @@ fn live(cx: &mut Cx<'_>, api: &Api, builder: &Builder, targets: Targets) -> Done
                 let list = Targets { items: vec![Ok(t)], ..Targets::default() };
                 out.extend(builder.fetch(cx, api, list)?);
             }
-            Ok(t) => out.push(Ok(Info {
-                res: t.res,
-                namespace: t.namespace,
-                name: t.name.unwrap_or_default(),
-                source: t.source,
-                object: t.object,
-            })),
+            Ok(t) => out.push(Ok(Info::from(t))),
             Err(e) => out.push(Err(e)),
         }
     }

@@ -78,10 +78,12 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     let dry = dry_run(cx, a)?;
     let mut printer = print::result_printer(cx, a, "exposed", dry)?;
     let api = cx.api(a)?;
-    let infos = Builder::new(&without_selector(a), &a.words).infos(cx, &api)?;
+    let infos = Builder::new(&without_selector(a), &a.words).infos_as_given(cx, &api)?;
+    // What the first object gave is kept for the others, as upstream does.
+    let mut kept = Value::Null;
     let keep = a.bool("show-managed-fields");
     each(cx, infos, |cx, i| {
-        let mut v = service(a, &i)?;
+        let mut v = service(a, &i, &mut kept)?;
         v = overridden(a, &v)?;
         if api.namespace_given || dry != DryRun::Client {
             v.set(&["metadata", "namespace"], i.namespace.as_str());
@@ -118,7 +120,7 @@ fn without_selector(a: &Args) -> Args {
 }
 
 /// What a service for the object would be.
-fn service(a: &Args, i: &Info) -> Result<Value, Error> {
+fn service(a: &Args, i: &Info, kept: &mut Value) -> Result<Value, Error> {
     let kind = i.res.kind.as_str();
     if !matches!(kind, "Pod" | "Service" | "ReplicationController" | "Deployment" | "ReplicaSet") {
         let group = if i.res.group.is_empty() { String::new() } else { format!(".{}", i.res.group) };
@@ -128,7 +130,10 @@ fn service(a: &Args, i: &Info) -> Result<Value, Error> {
         n if n.is_empty() => i.name.chars().take(63).collect(),
         n => n,
     };
-    let selector = selector(a, i)?;
+    if kept.is_null() {
+        *kept = selector(a, i)?;
+    }
+    let selector = kept.clone();
     let ports = ports(a, i)?;
     let headless = a.str("cluster-ip") == "None";
     if ports.is_empty() && !headless {

@@ -83,7 +83,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         return Err(Error::text("template format specified but no template given").into());
     }
     let printer = print::requested(cx, a, true)?;
-    let builder = Builder::new(a, &a.words).allow_empty_selector();
+    let builder = Builder::new(a, &a.words).allow_empty_selector().any_namespace();
     if a.words.is_empty() && !builder.has_files() {
         cx.err(
             "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported \

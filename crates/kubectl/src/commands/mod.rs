@@ -1,15 +1,24 @@
 //! The commands, one file each. [`ROOT`] registers them: help, completion and dispatch follow from it.
 
 mod apply;
+mod auth;
+mod autoscale;
+mod certificate;
 mod common;
+mod config;
 mod create;
 pub mod delete;
 mod describe;
+mod diff;
+mod discovery;
+mod drain;
 mod edit;
+pub mod events;
 mod expose;
 pub mod get;
 mod label;
 pub mod logs;
+mod nodes;
 mod patch;
 mod proxy;
 mod prune;
@@ -18,11 +27,13 @@ pub mod rollout;
 mod run;
 mod scale;
 mod set;
+mod small;
 pub mod stream;
 mod version;
 pub mod wait;
 
 use crate::command::Command;
+use crate::help;
 
 pub use common::LAST_APPLIED;
 
@@ -43,17 +54,35 @@ pub static ROOT: Command = Command {
         &delete::COMMAND,
         &rollout::COMMAND,
         &scale::COMMAND,
+        &autoscale::COMMAND,
+        &certificate::COMMAND,
+        &discovery::CLUSTER_INFO,
+        &small::TOP,
+        &nodes::CORDON,
+        &nodes::UNCORDON,
+        &drain::COMMAND,
+        &nodes::TAINT,
         &describe::COMMAND,
         &logs::COMMAND,
         &stream::ATTACH,
         &stream::EXEC,
+        &auth::COMMAND,
+        &events::COMMAND,
+        &diff::COMMAND,
         &apply::COMMAND,
         &patch::COMMAND,
         &replace::COMMAND,
         &wait::COMMAND,
+        &small::KUSTOMIZE,
         &label::LABEL,
         &label::ANNOTATE,
+        &small::COMPLETION,
+        &discovery::API_RESOURCES,
+        &discovery::API_VERSIONS,
+        &config::COMMAND,
+        &small::PLUGIN,
         &version::COMMAND,
+        &help::OPTIONS,
     ],
     ..Command::EMPTY
 };

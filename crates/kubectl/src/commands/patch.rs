@@ -148,7 +148,11 @@ fn tell(cx: &mut Cx<'_>, a: &Args, printer: &mut Option<Printer>, i: &Info, v: &
         v
     };
     let changed = bare(v) != bare(&i.object);
-    let words = if changed { "patched" } else { "patched (no change)" };
-    cx.out(format!("{} {words}{}\n", print::object_label(v), print::dry_run_suffix(dry)));
+    let label = print::object_label(v);
+    if changed {
+        cx.out(format!("{label} patched{}\n", print::dry_run_suffix(dry)));
+    } else {
+        cx.out(format!("{label} patched (no change)\n"));
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag};
 use crate::print::{self, DRY_RUN, DryRun, Printer, dry_run};
-use crate::resource::{Builder, Info, each};
+use crate::resource::{Builder, Info};
 use api::obj;
 use api::wire::Body;
 
@@ -53,7 +53,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     let dry = dry_run(cx, a)?;
     let mut printer = print::result_printer(cx, a, "scaled", dry)?;
     let api = cx.api(a)?;
-    let infos = Builder::new(a, &a.words).infos(cx, &api)?;
+    let infos = Builder::new(a, &a.words).infos_as_given(cx, &api)?;
     if infos.is_empty() {
         return Err(Error::text("no objects passed to scale").into());
     }
@@ -61,7 +61,9 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     if !version.is_empty() && infos.len() > 1 {
         return Err(Error::text("cannot use --resource-version with multiple resources").into());
     }
-    each(cx, infos, |cx, i| {
+    // The first failure ends it.
+    for i in infos {
+        let i = i?;
         let mut result = i.object.clone();
         if dry != DryRun::Client {
             scale_one(cx, a, &api, &i, replicas, dry)?;
@@ -69,8 +71,9 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
                 result = api.get(cx, &i.path())?;
             }
         }
-        printer.print(cx, &result, a.bool("show-managed-fields"))
-    })
+        printer.print(cx, &result, a.bool("show-managed-fields"))?;
+    }
+    Ok(())
 }
 
 fn scale_one(

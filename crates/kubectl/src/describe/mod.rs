@@ -7,7 +7,7 @@ mod network;
 mod node;
 mod pod;
 mod policy;
-mod rbac;
+pub mod rbac;
 mod storage;
 pub mod template;
 mod workload;

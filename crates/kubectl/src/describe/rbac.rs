@@ -51,18 +51,24 @@ pub(super) fn role(w: &mut W, i: &Info) {
     }
 }
 
-type Row = (String, Vec<String>, Vec<String>, Vec<String>);
+/// Resource, other URLs, names, verbs.
+pub type Row = (String, Vec<String>, Vec<String>, Vec<String>);
 
-/// Upstream sorts by the printed form of the rule: groups before resources.
-fn key(r: &Row) -> String {
-    let (resource, group) = match r.0.split_once('.') {
-        Some((a, b)) => (a.to_owned(), b.to_owned()),
-        None => (r.0.clone(), String::new()),
-    };
-    format!("{} {group} {resource} {:?} {:?}", r.3.join(" "), r.2, r.1)
+/// Upstream sorts by the printed form of the whole rule.
+pub fn key(r: &Row) -> String {
+    let (base, sub) = r.0.split_once('/').unwrap_or((&r.0, ""));
+    let (resource, group) = base.split_once('.').unwrap_or((base, ""));
+    let resource = if sub.is_empty() { resource.to_owned() } else { format!("{resource}/{sub}") };
+    format!(
+        "{}],APIGroups:[{group}],Resources:[{resource}],ResourceNames:[{}],{}]",
+        r.3.join(" "),
+        r.2.join(" "),
+        r.1.join(" ")
+    )
 }
 
-fn add(rows: &mut Vec<Row>, resource: String, urls: Vec<String>, names: Vec<String>, verbs: &[String]) {
+/// Joins the verbs of rows that are alike in all else.
+pub fn add(rows: &mut Vec<Row>, resource: String, urls: Vec<String>, names: Vec<String>, verbs: &[String]) {
     match rows.iter_mut().find(|r| r.0 == resource && r.1 == urls && r.2 == names) {
         Some(r) => {
             for v in verbs {

@@ -134,26 +134,45 @@ pub const DRY_RUN: Flag = flag(
 .alone("unchanged");
 
 /// Reads `--dry-run`.
-pub fn dry_run(cx: &mut Cx<'_>, a: &Args) -> Result<DryRun, Error> {
+pub fn dry_run(cx: &mut Cx<'_>, a: &Args) -> Done<DryRun> {
     match a.str("dry-run").as_str() {
         "none" => Ok(DryRun::None),
         "client" => Ok(DryRun::Client),
         "server" => Ok(DryRun::Server),
         "unchanged" => {
-            cx.err("W0000 --dry-run is deprecated and can be replaced with --dry-run=client.\n");
+            klog(cx, "helpers.go:719", "--dry-run is deprecated and can be replaced with --dry-run=client.")?;
             Ok(DryRun::Client)
         }
         other => match crate::flags::parse_bool(other) {
             Some(true) => {
-                cx.err(format!("W0000 --dry-run={other} is deprecated (boolean value) and can be replaced with --dry-run=client.\n"));
+                let text = format!(
+                    "--dry-run={other} is deprecated (boolean value) and can be replaced with --dry-run=client."
+                );
+                klog(cx, "helpers.go:703", &text)?;
                 Ok(DryRun::Client)
             }
             Some(false) => Ok(DryRun::None),
             None => Err(Error::Text(format!(
                 "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
-            ))),
+            ))
+            .into()),
         },
     }
+}
+
+/// A warning as kubectl's log prints it.
+fn klog(cx: &mut Cx<'_>, place: &str, text: &str) -> Done {
+    let t = cx.civil()?;
+    cx.err(format!(
+        "W{:02}{:02} {:02}:{:02}:{:02}.{:06}    1592 {place}] {text}\n",
+        t.month,
+        t.day,
+        t.hour,
+        t.minute,
+        t.second,
+        t.nanos / 1000
+    ));
+    Ok(())
 }
 
 /// The printer that `-o` asks for, or `None` without it.

@@ -91,19 +91,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     if targets.items.is_empty() {
         return Err(Error::text("no objects passed to create").into());
     }
-    let infos = targets
-        .items
-        .into_iter()
-        .map(|t| {
-            t.map(|t| Info {
-                res: t.res,
-                namespace: t.namespace,
-                name: t.name.unwrap_or_default(),
-                source: t.source,
-                object: t.object,
-            })
-        })
-        .collect();
+    let infos = targets.items.into_iter().map(|t| t.map(Info::from)).collect();
     let (manager, rules) = (a.str("field-manager"), validation(a)?);
     let keep = a.bool("show-managed-fields");
     each(cx, infos, |cx, mut i| {
