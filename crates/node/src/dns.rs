@@ -54,7 +54,6 @@ struct CoreDns {
     watches: Vec<(Fd, bool)>,
     services: OrdMap<Key, Value>,
     slices: OrdMap<Key, Value>,
-    told: bool,
 }
 
 impl Program for CoreDns {

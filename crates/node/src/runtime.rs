@@ -126,6 +126,10 @@ pub struct Container {
     err: Option<PipeId>,
     /// Terminal, if it has one.
     pub tty: Option<TtyId>,
+    /// Standard input, if it is open and no terminal.
+    pub input: Option<PipeId>,
+    /// Output since someone attached, in pieces: whether from standard error, and bytes.
+    tap: Option<Vec<(bool, Vec<u8>)>>,
     partial: (Vec<u8>, Vec<u8>),
 }
 
@@ -259,7 +263,6 @@ impl Runtime {
             fds,
             tty,
         };
-        let _ = input;
         let started = k.start(start, &mut Self::network(self.host, w));
         let pid = match started {
             Ok(p) => p,
@@ -280,6 +283,8 @@ impl Runtime {
             out,
             err,
             tty,
+            input,
+            tap: None,
             partial: (Vec::new(), Vec::new()),
         };
         self.containers.insert(self.next, Arc::new(container));
@@ -363,6 +368,33 @@ impl Runtime {
         }
     }
 
+    /// Takes the output since the last call, for those who are attached.
+    pub fn take_tap(&mut self, n: u64) -> Vec<(bool, Vec<u8>)> {
+        match self.containers.get_mut(&n) {
+            Some(c) => Arc::make_mut(c).tap.replace(Vec::new()).unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Writes to a container's standard input; gives how much was taken.
+    pub fn input(&mut self, n: u64, bytes: &[u8]) -> usize {
+        match self.containers.get(&n).map(|c| (c.tty, c.input)) {
+            Some((Some(tty), _)) => {
+                self.kernel.tty_input(tty, bytes);
+                bytes.len()
+            }
+            Some((None, Some(pipe))) => self.kernel.feed(pipe, bytes),
+            _ => bytes.len(),
+        }
+    }
+
+    /// Ends a container's standard input.
+    pub fn input_end(&mut self, n: u64) {
+        if let Some(pipe) = self.containers.get(&n).and_then(|c| c.input) {
+            self.kernel.feed_end(pipe);
+        }
+    }
+
     /// Starts a process in a running container.
     ///
     /// # Errors
@@ -430,6 +462,9 @@ impl Container {
     fn add_output(&mut self, at: Instant, stderr: bool, bytes: &[u8]) {
         let partial = if stderr { &mut self.partial.1 } else { &mut self.partial.0 };
         partial.extend_from_slice(bytes);
+        if let Some(tap) = &mut self.tap {
+            tap.push((stderr, bytes.to_vec()));
+        }
         let log = Arc::make_mut(&mut self.log);
         while let Some(i) = partial.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = partial.drain(..=i).collect();

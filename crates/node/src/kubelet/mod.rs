@@ -15,15 +15,13 @@ use crate::network::SocketTable;
 use crate::runtime::{Runtime, Wires};
 use api::{SmolStr, Value, obj};
 use apiserver::client::Latency;
-use apiserver::{ApiServer, ChangeKind, Client, Identity, ResId, Watch};
-use apiserver::Recorder;
+use apiserver::{ApiServer, ChangeKind, Client, Identity, Recorder, ResId, Watch};
 use imbl::OrdMap;
 use net::{Net, NsId};
 use sim::{Cause, Duration, Instant, Seed, Stream};
 use std::net::IpAddr;
 use std::sync::Arc;
 use worker::Worker;
-
 
 /// How often a kubelet renews its lease. Models: a quarter of `leaseDurationSeconds`.
 const LEASE_PERIOD: Duration = Duration::from_secs(10);
@@ -54,6 +52,8 @@ pub struct Kubelet {
     pub ip: IpAddr,
     /// Containers.
     pub runtime: Runtime,
+    /// Whether it reaches the API server; without it, containers run on as they are.
+    pub online: bool,
     control_plane: bool,
     pod_cidr: SmolStr,
     ids: Ids,
@@ -148,6 +148,7 @@ impl Kubelet {
         let images = preloaded.iter().map(|i| (SmolStr::from(*i), images::size_of(i))).collect();
         Kubelet {
             runtime,
+            online: true,
             control_plane: place.control_plane,
             pod_cidr: place.pod_cidr,
             ids,
@@ -176,6 +177,10 @@ impl Kubelet {
 
     /// Takes what watches and processes brought and moves every pod on. Gives when it wants to run again.
     pub fn run(&mut self, now: Instant, api: &mut ApiServer, net: &mut Net, sockets: &mut SocketTable) -> Option<Instant> {
+        if !self.online {
+            let more = self.runtime.run(now, &mut Wires { net, sockets, cause: Cause::NONE }) | self.ended(now);
+            return if more { Some(now) } else { self.runtime.kernel.next_at() };
+        }
         self.heartbeat(now, api);
         self.take_services(now, api);
         self.take_pods(now, api);
@@ -371,5 +376,6 @@ impl Kubelet {
             .collect();
         self.lease_at = now;
         self.status_at = now;
+        self.online = true;
     }
 }
