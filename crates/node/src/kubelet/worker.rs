@@ -63,7 +63,9 @@ pub(super) struct Box_ {
     pub started: bool,
     pub ready: bool,
     backoff: Duration,
-    pull_backoff: Duration,
+    pub(super) pull_backoff: Duration,
+    /// What the status says while a pull is tried again.
+    pub(super) pull_message: String,
     retry_at: Instant,
     /// When the sync after a failure comes that shows the back-off.
     sync_at: Option<Instant>,
@@ -115,6 +117,7 @@ fn container(spec: &Value, init: bool) -> Box_ {
         ready: false,
         backoff: Duration::ZERO,
         pull_backoff: Duration::ZERO,
+        pull_message: String::new(),
         retry_at: Instant::ZERO,
         sync_at: None,
         liveness: None,
@@ -440,6 +443,7 @@ impl Worker {
                 cx.event(&pod, &path, "Normal", "BackOff", &format!("Back-off pulling image \"{image}\""));
                 cx.event(&pod, &path, "Warning", "Failed", "Error: ImagePullBackOff");
                 let m = format!("Back-off pulling image \"{image}\": {}", self.boxes[i].last_pull_error());
+                self.boxes[i].pull_message.clone_from(&m);
                 self.boxes[i].state = State::Waiting("ImagePullBackOff".into(), m);
             }
             State::Waiting(..) => {}
