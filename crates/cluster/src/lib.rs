@@ -17,4 +17,4 @@ pub use command::{Command, Logged};
 pub use history::Timeline;
 pub use host::kubeconfig;
 pub use machine::NodeSetup;
-pub use world::{Setup, World};
+pub use world::{Heard, Setup, World};
