@@ -105,6 +105,9 @@ pub fn update(
         let r = change(cx, &i, &mut v);
         let trouble = cx.catch(r)?.err();
         let same = v == i.object;
+        if let Some(cause) = a.change_cause() {
+            *v.slot(&["metadata", "annotations", "kubernetes.io/change-cause"]) = cause.into();
+        }
         if a.bool("local") || dry == DryRun::Client {
             if !same || !silent_same || a.bool("local") {
                 printer.print(cx, &v, keep)?;
