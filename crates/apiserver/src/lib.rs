@@ -15,6 +15,7 @@ mod discovery;
 mod eviction;
 mod pipeline;
 mod raw;
+pub mod recorder;
 mod registry;
 mod request;
 mod review;
@@ -28,6 +29,7 @@ mod watch;
 
 pub use client::{Client, Identity, Patch};
 pub use raw::raw_json;
+pub use recorder::Recorder;
 pub use registry::{Registry, ResId, Resource};
 pub use request::{KubeletCall, Op, Options, Outcome, Verb};
 pub use server::{ApiServer, Settings};

@@ -1,12 +1,22 @@
 //! The workstation: a host with a kernel of its own, where people type.
 
 use crate::world::Setup;
-use shell::fs::{MountNs, Tree};
-use shell::kernel::{Gpid, Kernel, PipeId, Space, SpaceId, Start};
+use shell::fs::Tree;
+use shell::kernel::{Gpid, Kernel, PipeId, SpaceId, Start};
 use shell::{Entry, Env, Errno, ExitStatus};
 use sim::Seed;
 
-pub(crate) type Terminals = imbl::OrdMap<u32, (shell::kernel::TtyId, Gpid)>;
+/// A terminal that is open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terminal {
+    /// 0 for the workstation, else the node's host number.
+    pub host: usize,
+    pub tty: shell::kernel::TtyId,
+    /// Its shell.
+    pub pid: Gpid,
+}
+
+pub(crate) type Terminals = imbl::OrdMap<u32, Terminal>;
 
 /// A command that runs without a terminal.
 #[derive(Clone, Debug)]
@@ -27,6 +37,12 @@ pub(crate) fn tables() -> Vec<&'static [Entry]> {
     vec![shell::commands::TABLE, KUBECTL]
 }
 
+/// `/etc/hosts`: the cluster's nodes by name.
+fn hosts(setup: &Setup) -> String {
+    let nodes = setup.nodes.iter().map(|n| format!("{}\t{}\n", n.ip, n.name));
+    core::iter::once("127.0.0.1\tlocalhost\n".to_owned()).chain(nodes).collect()
+}
+
 /// The workstation's file system: usual directories, applets, a kubeconfig.
 fn root(setup: &Setup) -> Tree {
     let epoch = setup.settings.epoch;
@@ -43,7 +59,7 @@ fn root(setup: &Setup) -> Tree {
         "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     );
     t.put_file("/etc/group", 0o644, "root:x:0:\nnobody:x:65534:\n");
-    t.put_file("/etc/hosts", 0o644, "127.0.0.1\tlocalhost\n");
+    t.put_file("/etc/hosts", 0o644, hosts(setup));
     t.put_file("/etc/hostname", 0o644, "workstation\n");
     for e in tables().iter().flat_map(|t| t.iter()) {
         for name in e.names {
@@ -61,21 +77,7 @@ pub(crate) fn workstation(seed: Seed, setup: &Setup, net: u32) -> (Kernel, Space
     let epoch = setup.settings.epoch;
     let mut kernel = Kernel::new(&tables(), epoch, seed.stream("workstation"));
     let root = kernel.vfs.add(root(setup), "ext4", "/dev/vda1", Some(10 << 30));
-    let dev = kernel.vfs.add(Tree::devices(epoch.0), "tmpfs", "tmpfs", Some(64 << 20));
-    let proc = kernel.vfs.add(Tree::new(epoch.0), "proc", "proc", None);
-    let space = kernel.add_space(Space {
-        mounts: MountNs::new((root, Tree::ROOT), false),
-        proc: Some(proc),
-        net,
-        pids: 0,
-        hostname: "workstation".into(),
-        cgroup: "/".into(),
-        usage: Default::default(),
-    });
-    for (at, fs) in [("/proc", proc), ("/dev", dev)] {
-        // The directories were made above.
-        let _ = kernel.mount_in(space, at, (fs, Tree::ROOT), false);
-    }
+    let space = crate::machine::host_space(&mut kernel, root, epoch.0, net, "workstation");
     (kernel, space)
 }
 

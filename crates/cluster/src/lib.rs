@@ -7,6 +7,8 @@
 mod command;
 mod history;
 mod host;
+mod machine;
+mod session;
 mod streams;
 pub mod view;
 mod world;
@@ -14,4 +16,5 @@ mod world;
 pub use command::{Command, Logged};
 pub use history::Timeline;
 pub use host::kubeconfig;
+pub use machine::NodeSetup;
 pub use world::{Setup, World};

@@ -3,13 +3,11 @@
 use api::wire::{Message, Response};
 use apiserver::Watch;
 use shell::kernel::RpcId;
-use sim::Cause;
 
 /// A watch that a process reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
     pub watch: Watch,
-    pub cause: Cause,
 }
 
 /// What comes back to a process.

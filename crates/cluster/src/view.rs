@@ -532,3 +532,37 @@ impl World {
         api.check(self.now(), v)
     }
 }
+
+impl World {
+    /// Traced packets, newest first.
+    pub fn packets(&self) -> Vec<PacketView> {
+        self.net().traces().rev().map(|t| packet_view(&t)).collect()
+    }
+}
+
+fn packet_view(t: &net::PacketTrace) -> PacketView {
+    let hops = t.hops.iter().map(|h| {
+        let mut place: Vec<&str> = h.device.iter().map(|d| d.as_str()).collect();
+        place.extend(h.table.iter().map(|t| t.name()));
+        place.extend(h.chain.iter().map(|c| c.as_str()));
+        HopView {
+            namespace: h.namespace.to_string(),
+            place: place.join(" "),
+            text: h.text.clone(),
+            rewrite: h.rewrite.as_ref().map_or_else(String::new, |r| format!("{} {} → {}", r.field, r.from, r.to)),
+            dropped: h.cause.is_some(),
+        }
+    });
+    PacketView {
+        id: t.id,
+        flow: t.flow.0,
+        at: Instant::from_nanos(t.at_ns),
+        title: t.packet.clone(),
+        verdict: match (&t.drop, t.delivered) {
+            (Some(d), _) => d.to_string(),
+            (None, true) => "delivered".into(),
+            (None, false) => "under way".into(),
+        },
+        hops: hops.collect(),
+    }
+}

@@ -1,16 +1,20 @@
 //! The world: all components, one event queue.
 
 use crate::command::{Command, Logged};
-use crate::host::{self, Job, Terminals};
+use crate::host::{self, Job, Terminal, Terminals};
+use crate::machine::{self, Machine, NodeSetup, Site};
+use crate::session::{self, Begun, Session};
 use crate::streams::{Conversation, Open, Reply};
-use api::wire::{Message, Request, Response};
+use api::wire::{Message, Request};
 use apiserver::{ApiServer, Outcome, ResId, Settings};
 use controllers::Manager;
 use controllers::runtime::Kinds;
 use imbl::{OrdMap, Vector};
 use node::fake::{FakeKubelets, FakeNode};
 use scheduler::Scheduler;
-use shell::kernel::{Kernel, NoNetwork, RpcEvent, SpaceId};
+use net::Net;
+use node::network::{HostNetwork, SocketTable};
+use shell::kernel::{Kernel, RpcEvent, SpaceId, TtyId};
 use sim::{Cause, Digest, Duration, Hasher, Instant, Limits, Queue, Seed, Stream};
 use std::sync::Arc;
 
@@ -26,6 +30,8 @@ pub struct Setup {
     pub settings: Settings,
     /// Fake nodes.
     pub fakes: Vec<FakeNode>,
+    /// Nodes with real kubelets, containers and network.
+    pub nodes: Vec<NodeSetup>,
     /// Files of the workstation.
     pub files: Vec<(String, Vec<u8>)>,
     /// Environment of the workstation's shells.
@@ -51,7 +57,20 @@ impl Setup {
 
     /// A control plane and two workers with real kubelets.
     pub fn default_cluster() -> Setup {
-        Setup::fake(3)
+        let node = |n: u8, name: &str| NodeSetup {
+            name: name.into(),
+            ip: [192, 168, 0, 10 + n].into(),
+            pods: [10, 244, n, 0].into(),
+            control_plane: n == 0,
+        };
+        let nodes = vec![node(0, "control-plane"), node(1, "worker-1"), node(2, "worker-2")];
+        let mut setup = Setup { nodes, ..Setup::default() };
+        let (user, token) = ("admin", "admin-token");
+        setup.settings.advertise = Some("192.168.0.10".into());
+        setup.settings.tokens.push((token.into(), user.into(), vec!["system:masters".into()]));
+        let config = host::kubeconfig("https://192.168.0.10:6443", user, token);
+        setup.files.push(("/root/.kube/config".into(), config.into_bytes()));
+        setup
     }
 }
 
@@ -61,7 +80,11 @@ enum Part {
     Manager,
     Scheduler,
     Fakes,
+    /// Frames and timers of the network.
+    Net,
+    /// Processes: host 0 is the workstation, the others are nodes with their kubelets.
     Host(usize),
+    Proxy(usize),
     Watch(Conversation),
 }
 
@@ -91,7 +114,9 @@ pub struct World {
     manager: Arc<Manager>,
     scheduler: Arc<Scheduler>,
     fakes: Arc<FakeKubelets>,
-    hosts: Vector<Arc<HostState>>,
+    site: Arc<Site>,
+    workstation: Arc<HostState>,
+    sessions: OrdMap<Conversation, Arc<Session>>,
     watches: OrdMap<Conversation, Arc<Open>>,
     terminals: Terminals,
     jobs: OrdMap<u32, Arc<Job>>,
@@ -103,6 +128,7 @@ pub struct World {
 
 impl World {
     /// A new cluster. Its control plane is up; nodes and controllers begin their work with time.
+    /// A node whose name is taken is left out.
     pub fn new(seed: Seed, setup: Setup) -> World {
         let now = Instant::ZERO;
         let mut api = ApiServer::new(seed, setup.settings.clone());
@@ -111,7 +137,11 @@ impl World {
         let kinds = Kinds::new(&api.registry);
         let manager = Manager::new(seed, &api, controllers::all(&kinds));
         let scheduler = Scheduler::new(seed, &api, "control-plane");
-        let (kernel, space) = host::workstation(seed, &setup, 0);
+        if !setup.nodes.is_empty() {
+            machine::install_dns(&mut api, now);
+        }
+        let site = Site::new(seed, &api, &setup);
+        let (kernel, space) = host::workstation(seed, &setup, site.workstation.0);
         let mut w = World {
             seed,
             setup: Arc::new(setup),
@@ -122,7 +152,9 @@ impl World {
             manager: Arc::new(manager),
             scheduler: Arc::new(scheduler),
             fakes: Arc::new(fakes),
-            hosts: Vector::unit(Arc::new(HostState { kernel, space })),
+            site: Arc::new(site),
+            workstation: Arc::new(HostState { kernel, space }),
+            sessions: OrdMap::new(),
             watches: OrdMap::new(),
             terminals: Terminals::new(),
             jobs: OrdMap::new(),
@@ -133,6 +165,10 @@ impl World {
         };
         for part in [Part::Manager, Part::Scheduler, Part::Fakes] {
             w.wake(part, now);
+        }
+        for i in 1..=w.site.machines.len() {
+            w.wake(Part::Host(i), now);
+            w.wake(Part::Proxy(i), now);
         }
         w
     }
@@ -177,6 +213,8 @@ impl World {
         let mut h = Hasher::from(self.history);
         h.int(self.now.nanos());
         self.api.store.hash_into(&mut h);
+        let net = Hasher::from(self.site.net.digest()).digest();
+        h.bytes(&net.0.to_le_bytes());
         h.digest()
     }
 
@@ -238,18 +276,68 @@ impl World {
 
     fn turn(&mut self, part: Part) {
         let now = self.now;
+        self.advance_net();
         let next = match part {
             Part::Manager => Arc::make_mut(&mut self.manager).run(now, &mut self.api),
             Part::Scheduler => Arc::make_mut(&mut self.scheduler).run(now, &mut self.api),
             Part::Fakes if self.fakes.is_empty() => None,
             Part::Fakes => Arc::make_mut(&mut self.fakes).run(now, &mut self.api),
-            Part::Host(i) => self.run_host(i),
+            Part::Net => None,
+            Part::Host(0) => self.run_workstation(),
+            Part::Host(i) => self.run_machine(i),
+            Part::Proxy(i) => self.run_proxy(i),
             Part::Watch(c) => self.poll_watch(c),
         };
         if let Some(at) = next {
             // A part that wants to run at this very instant again still lets the others have theirs.
             self.wake(part, at);
         }
+        self.settle_net();
+    }
+
+    /// Brings the network to the present before anyone uses it.
+    fn advance_net(&mut self) {
+        if self.site.net.next_at().is_some_and(|at| at <= self.now) || self.site.net.now() < self.now {
+            Arc::make_mut(&mut self.site).net.advance(self.now);
+        }
+    }
+
+    /// Wakes the owners of sockets that have news, and the network for its next event.
+    fn settle_net(&mut self) {
+        let ready = Arc::make_mut(&mut self.site).net.take_ready();
+        for r in ready {
+            let handles = self.site.sockets.ready(&[r]);
+            if handles.is_empty() {
+                // No process: a probe's socket in a node's own namespace.
+                if let Some(i) = self.site.host_of_ns(r.0) {
+                    self.wake(Part::Host(i), self.now);
+                }
+            }
+            for (host, handle) in handles {
+                if let Some(k) = self.kernel(host) {
+                    k.socket_ready(handle);
+                }
+                self.wake(Part::Host(host), self.now);
+            }
+        }
+        if let Some(at) = self.site.net.next_at() {
+            self.wake(Part::Net, at);
+        }
+    }
+
+    fn kernel(&mut self, host: usize) -> Option<&mut Kernel> {
+        if host == 0 {
+            return Some(&mut Arc::make_mut(&mut self.workstation).kernel);
+        }
+        let m = Arc::make_mut(&mut self.site).machines.get_mut(host - 1)?;
+        Some(&mut Arc::make_mut(m).kubelet.runtime.kernel)
+    }
+
+    /// The workstation's kernel and its view of the network.
+    fn with_network(&mut self) -> (&mut HostState, HostNetwork<'_>) {
+        let site = Arc::make_mut(&mut self.site);
+        let net = HostNetwork { net: &mut site.net, table: &mut site.sockets, host: 0, cause: Cause::NONE };
+        (Arc::make_mut(&mut self.workstation), net)
     }
 
     /// Wakes those who watch what changed, after the delivery's delay.
@@ -275,6 +363,14 @@ impl World {
         if !self.fakes.is_empty() && self.fakes.watches().contains(&res) {
             out.push(Part::Fakes);
         }
+        for (i, m) in self.site.machines.iter().enumerate() {
+            if m.kubelet.watches().contains(&res) {
+                out.push(Part::Host(i + 1));
+            }
+            if m.proxy.watches().contains(&res) {
+                out.push(Part::Proxy(i + 1));
+            }
+        }
         for (c, open) in &self.watches {
             if self.api.registry.get(open.watch.res).storage == res {
                 out.push(Part::Watch(*c));
@@ -283,20 +379,94 @@ impl World {
         out
     }
 
-    fn run_host(&mut self, i: usize) -> Option<Instant> {
+    fn run_workstation(&mut self) -> Option<Instant> {
         let now = self.now;
-        let host = Arc::make_mut(self.hosts.get_mut(i)?);
-        let more = host.kernel.run(now, &mut NoNetwork);
-        let mut calls: Vec<RpcEvent> = Vec::new();
-        while let Some(e) = host.kernel.take_rpc() {
-            calls.push(e);
-        }
+        let (host, mut net) = self.with_network();
+        let more = host.kernel.run(now, &mut net);
         let next = if more { Some(now) } else { host.kernel.next_at() };
-        for e in calls {
-            self.call(i, e);
-        }
-        self.collect_jobs(i);
+        self.take_calls(0);
+        self.collect_jobs();
         next
+    }
+
+    fn run_machine(&mut self, i: usize) -> Option<Instant> {
+        let now = self.now;
+        let site = Arc::make_mut(&mut self.site);
+        let m = Arc::make_mut(site.machines.get_mut(i - 1)?);
+        if !m.on {
+            return None;
+        }
+        let next = m.kubelet.run(now, &mut self.api, &mut site.net, &mut site.sockets);
+        self.take_calls(i);
+        let again = self.pump_sessions(i);
+        if again { Some(now) } else { next }
+    }
+
+    fn run_proxy(&mut self, i: usize) -> Option<Instant> {
+        let site = Arc::make_mut(&mut self.site);
+        let m = Arc::make_mut(site.machines.get_mut(i - 1)?);
+        if !m.on || !m.kubelet.online {
+            return None;
+        }
+        m.proxy.run(self.now, &self.api, &mut site.net)
+    }
+
+    /// Takes what a host's processes say to the API server.
+    fn take_calls(&mut self, host: usize) {
+        let mut calls: Vec<RpcEvent> = Vec::new();
+        if let Some(k) = self.kernel(host) {
+            while let Some(e) = k.take_rpc() {
+                calls.push(e);
+            }
+        }
+        for e in calls {
+            self.call(host, e);
+        }
+    }
+
+    /// Moves the conversations with a node's kubelet on; whether there was anything to say.
+    fn pump_sessions(&mut self, host: usize) -> bool {
+        let open: Vec<Conversation> =
+            self.sessions.iter().filter(|(_, s)| s.host == host).map(|(c, _)| *c).collect();
+        let mut any = false;
+        for c in open {
+            let Some(s) = self.sessions.get(&c).filter(|s| s.since <= self.now) else { continue };
+            let mut s = (**s).clone();
+            let (messages, goes_on) = s.pump(Arc::make_mut(&mut self.site), self.setup.settings.epoch);
+            any |= !messages.is_empty();
+            let at = self.now + DELIVERY.0;
+            for m in messages {
+                self.queue.push(at, Event::Reply(c, Reply::Message(m)));
+            }
+            if goes_on {
+                self.sessions.insert(c, Arc::new(s));
+            } else {
+                self.queue.push(at, Event::Reply(c, Reply::End));
+                self.sessions.remove(&c);
+            }
+        }
+        any
+    }
+
+    /// Hands a request to a kubelet and answers with what comes of it.
+    fn kubelet_call(&mut self, c: Conversation, call: &apiserver::KubeletCall, at: Instant) {
+        let site = Arc::make_mut(&mut self.site);
+        let begun = session::begin(site, call, self.now, self.setup.settings.epoch, &|node| {
+            let nodes = self.api.resource("", "nodes").and_then(|r| self.api.store.get(r, "", node));
+            nodes.map_or_else(String::new, |n| n.at(&["status", "addresses", "0", "address"]).text().to_owned())
+        });
+        match begun {
+            Begun::Done(r) => {
+                self.queue.push(at, Event::Reply(c, Reply::Head(Box::new(r))));
+                self.queue.push(at, Event::Reply(c, Reply::End));
+            }
+            Begun::Open(head, mut session) => {
+                session.since = at;
+                self.queue.push(at, Event::Reply(c, Reply::Head(Box::new(head))));
+                self.wake(Part::Host(session.host), at);
+                self.sessions.insert(c, Arc::new(session));
+            }
+        }
     }
 
     /// A process talks to the API server.
@@ -304,8 +474,19 @@ impl World {
         let c = (host, e.id);
         let Some(message) = e.message else {
             self.watches.remove(&c);
+            if let Some(s) = self.sessions.remove(&c) {
+                s.hang_up(Arc::make_mut(&mut self.site));
+                self.wake(Part::Host(s.host), self.now);
+            }
             return;
         };
+        if let (Some(m), Some(s)) = (message.downcast_ref::<Message>(), self.sessions.get_mut(&c)) {
+            let s = Arc::make_mut(s);
+            s.hear(Arc::make_mut(&mut self.site), m);
+            let part = Part::Host(s.host);
+            self.wake(part, self.now);
+            return;
+        }
         let Some(req) = message.downcast_ref::<Request>() else { return };
         let (there, back) = (
             self.chance.between(REQUEST.0 / 2, REQUEST.1 / 2),
@@ -324,15 +505,10 @@ impl World {
                 if let Some(until) = watch.until {
                     self.queue.push(until, Event::Reply(c, Reply::End));
                 }
-                self.watches.insert(c, Arc::new(Open { watch, cause }));
+                self.watches.insert(c, Arc::new(Open { watch }));
                 self.wake(Part::Watch(c), at + back);
             }
-            Outcome::Kubelet(_) => {
-                let s = apiserver::Status::internal("no kubelet answers for this node");
-                let r = Response::object(500, s.to_value());
-                self.queue.push(at + back, Event::Reply(c, Reply::Head(Box::new(r))));
-                self.queue.push(at + back, Event::Reply(c, Reply::End));
-            }
+            Outcome::Kubelet(call) => self.kubelet_call(c, &call, at + back),
         }
     }
 
@@ -352,8 +528,7 @@ impl World {
     }
 
     fn reply(&mut self, host: usize, rpc: u64, reply: Reply) {
-        let Some(h) = self.hosts.get_mut(host) else { return };
-        let kernel = &mut Arc::make_mut(h).kernel;
+        let Some(kernel) = self.kernel(host) else { return };
         let heard = match reply {
             Reply::Head(r) => kernel.rpc_push(rpc, Arc::new(*r)),
             Reply::Message(m) => kernel.rpc_push(rpc, Arc::new(m)),
@@ -393,76 +568,126 @@ impl World {
     }
 
     fn execute(&mut self, command: &Command) {
+        let now = self.now;
         match command {
-            Command::OpenTerminal { terminal, size, .. } => {
-                let env = host::env(&self.setup);
-                let Some(h) = self.hosts.get_mut(0) else { return };
-                let h = Arc::make_mut(h);
-                let tty = h.kernel.add_tty(*size);
-                let fds = (0..3).map(|fd| (fd, h.kernel.open_tty(tty))).collect();
-                let cwd = if self.setup.cwd.is_empty() { "/root" } else { &self.setup.cwd };
-                h.kernel.set_now(self.now);
-                let pid = host::start(
-                    &mut h.kernel,
-                    &mut NoNetwork,
-                    h.space,
-                    &env,
-                    cwd,
-                    &["sh", "-i"],
-                    fds,
-                    Some(tty),
-                );
-                if let Ok(pid) = pid {
-                    self.terminals.insert(*terminal, (tty, pid));
-                }
-                self.wake(Part::Host(0), self.now);
-            }
-            Command::Type { terminal, keys } => {
-                if let (Some((tty, _)), Some(h)) =
-                    (self.terminals.get(terminal).copied(), self.hosts.get_mut(0))
-                {
-                    Arc::make_mut(h).kernel.tty_input(tty, keys);
-                    self.wake(Part::Host(0), self.now);
-                }
-            }
-            Command::Resize { terminal, size } => {
-                if let (Some((tty, _)), Some(h)) =
-                    (self.terminals.get(terminal).copied(), self.hosts.get_mut(0))
-                {
-                    Arc::make_mut(h).kernel.tty_resize(tty, *size);
-                    self.wake(Part::Host(0), self.now);
-                }
-            }
+            Command::OpenTerminal { terminal, host, size } => self.open_terminal(*terminal, host, *size),
+            Command::Type { terminal, keys } => self.on_terminal(*terminal, |k, tty| k.tty_input(tty, keys)),
+            Command::Resize { terminal, size } => self.on_terminal(*terminal, |k, tty| k.tty_resize(tty, *size)),
             Command::CloseTerminal { terminal } => {
-                if let (Some((tty, _)), Some(h)) = (self.terminals.remove(terminal), self.hosts.get_mut(0)) {
-                    Arc::make_mut(h).kernel.tty_hangup(tty);
-                    self.wake(Part::Host(0), self.now);
-                }
+                self.on_terminal(*terminal, |k, tty| k.tty_hangup(tty));
+                self.terminals.remove(terminal);
             }
             Command::Run { job, line, stdin } => self.run_job(*job, line, stdin),
             Command::WriteFile { path, content } => self.write_file(path, content.as_bytes()),
-            Command::SetPower { node, on } => {
-                let now = self.now;
-                Arc::make_mut(&mut self.fakes).set_dead(node, !on, now);
-                self.wake(Part::Fakes, now);
+            Command::SetPower { node, on } => match self.site.host_of(node) {
+                Some(i) => self.set_power(i, *on),
+                None => {
+                    Arc::make_mut(&mut self.fakes).set_dead(node, !on, now);
+                    self.wake(Part::Fakes, now);
+                }
+            },
+            Command::SetCable { node, on } => {
+                if let Some(i) = self.site.host_of(node) {
+                    self.on_machine(i, |m, site_net, _, _| m.set_cable(site_net, *on));
+                    self.set_online(i);
+                }
             }
-            Command::SetCable { .. } => {}
         }
+    }
+
+    /// Changes a machine, with the network, the sockets and the API server at hand.
+    fn on_machine(&mut self, i: usize, f: impl FnOnce(&mut Machine, &mut Net, &mut SocketTable, &ApiServer)) {
+        let site = Arc::make_mut(&mut self.site);
+        if let Some(m) = site.machines.get_mut(i - 1) {
+            f(Arc::make_mut(m), &mut site.net, &mut site.sockets, &self.api);
+        }
+        self.wake(Part::Host(i), self.now);
+        self.wake(Part::Proxy(i), self.now);
+    }
+
+    fn set_power(&mut self, i: usize, on: bool) {
+        self.on_machine(i, |m, net, sockets, _| {
+            if m.on && !on {
+                m.kubelet.power_off(net, sockets);
+            }
+            m.on = on;
+            m.kubelet.online = false;
+            m.set_carrier(net);
+        });
+        self.set_online(i);
+    }
+
+    /// A kubelet hears from the API server again once the machine has power and its cable.
+    fn set_online(&mut self, i: usize) {
+        let now = self.now;
+        self.on_machine(i, |m, _, _, api| {
+            let online = m.on && m.cable;
+            if online && !m.kubelet.online {
+                m.kubelet.power_on(api, now);
+            }
+            m.kubelet.online = online;
+        });
+    }
+
+    fn open_terminal(&mut self, terminal: u32, host: &str, size: (u16, u16)) {
+        let host = match host {
+            "" => 0,
+            name => match self.site.host_of(name) {
+                Some(i) => i,
+                None => return,
+            },
+        };
+        let mut env = host::env(&self.setup);
+        let cwd = if self.setup.cwd.is_empty() || host > 0 { "/root".to_owned() } else { self.setup.cwd.clone() };
+        if host > 0 {
+            env = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")]
+                .into_iter()
+                .chain([("USER", "root"), ("TERM", "xterm-256color")])
+                .collect();
+        }
+        let site = Arc::make_mut(&mut self.site);
+        let (kernel, space) = match host {
+            0 => {
+                let w = Arc::make_mut(&mut self.workstation);
+                (&mut w.kernel, w.space)
+            }
+            i => match site.machines.get_mut(i - 1) {
+                Some(m) => {
+                    let m = Arc::make_mut(m);
+                    (&mut m.kubelet.runtime.kernel, m.space)
+                }
+                None => return,
+            },
+        };
+        let mut net = HostNetwork { net: &mut site.net, table: &mut site.sockets, host, cause: Cause::NONE };
+        let tty = kernel.add_tty(size);
+        let fds = (0..3).map(|fd| (fd, kernel.open_tty(tty))).collect();
+        kernel.set_now(self.now);
+        if let Ok(pid) = host::start(kernel, &mut net, space, &env, &cwd, &["sh", "-i"], fds, Some(tty)) {
+            self.terminals.insert(terminal, Terminal { host, tty, pid });
+        }
+        self.wake(Part::Host(host), self.now);
+    }
+
+    fn on_terminal(&mut self, terminal: u32, f: impl FnOnce(&mut Kernel, TtyId)) {
+        let Some(t) = self.terminals.get(&terminal).copied() else { return };
+        if let Some(k) = self.kernel(t.host) {
+            f(k, t.tty);
+        }
+        self.wake(Part::Host(t.host), self.now);
     }
 
     fn run_job(&mut self, job: u32, line: &str, stdin: &str) {
         let env = host::env(&self.setup);
         let cwd = if self.setup.cwd.is_empty() { "/root".to_owned() } else { self.setup.cwd.clone() };
-        let Some(h) = self.hosts.get_mut(0) else { return };
-        let h = Arc::make_mut(h);
-        h.kernel.set_now(self.now);
+        let now = self.now;
+        let (h, mut net) = self.with_network();
+        h.kernel.set_now(now);
         let (input, f0) = h.kernel.pipe_in();
         let (out, f1) = h.kernel.pipe_out();
         // Both streams are one pipe, so that they stay in order.
         let fds = vec![(0, f0), (1, f1), (2, f1)];
-        let Ok(pid) =
-            host::start(&mut h.kernel, &mut NoNetwork, h.space, &env, &cwd, &["sh", "-c", line], fds, None)
-        else {
+        let Ok(pid) = host::start(&mut h.kernel, &mut net, h.space, &env, &cwd, &["sh", "-c", line], fds, None) else {
             return;
         };
         let mut rest = stdin.as_bytes().to_vec();
@@ -475,12 +700,8 @@ impl World {
         self.wake(Part::Host(0), self.now);
     }
 
-    fn collect_jobs(&mut self, i: usize) {
-        if i != 0 {
-            return;
-        }
-        let Some(h) = self.hosts.get_mut(0) else { return };
-        let kernel = &mut Arc::make_mut(h).kernel;
+    fn collect_jobs(&mut self) {
+        let kernel = &mut Arc::make_mut(&mut self.workstation).kernel;
         let mut ended = Vec::new();
         while let Some(e) = kernel.take_ended() {
             ended.push(e);
@@ -507,7 +728,7 @@ impl World {
             }
         }
         for e in &ended {
-            let closed = self.terminals.iter().find(|(_, (_, pid))| *pid == e.pid).map(|(n, _)| *n);
+            let closed = self.terminals.iter().find(|(_, t)| t.host == 0 && t.pid == e.pid).map(|(n, _)| *n);
             if let Some(n) = closed {
                 self.terminals.remove(&n);
             }
@@ -518,8 +739,7 @@ impl World {
     }
 
     fn write_file(&mut self, path: &str, content: &[u8]) {
-        let Some(h) = self.hosts.get_mut(0) else { return };
-        let h = Arc::make_mut(h);
+        let h = Arc::make_mut(&mut self.workstation);
         host::write_file(&mut h.kernel, h.space, path, content);
     }
 
@@ -547,20 +767,18 @@ impl World {
 
     /// Takes what a terminal has to show.
     pub fn take_terminal_output(&mut self, terminal: u32) -> Vec<u8> {
-        match (self.terminals.get(&terminal).copied(), self.hosts.get_mut(0)) {
-            (Some((tty, _)), Some(h)) => Arc::make_mut(h).kernel.tty_output(tty),
-            _ => Vec::new(),
-        }
+        let Some(t) = self.terminals.get(&terminal).copied() else { return Vec::new() };
+        self.kernel(t.host).map(|k| k.tty_output(t.tty)).unwrap_or_default()
+    }
+
+    /// The network, for views and tests.
+    pub fn net(&self) -> &Net {
+        &self.site.net
     }
 
     /// Number of the newest traced packet.
     pub fn packet_count(&self) -> u64 {
-        0
-    }
-
-    /// Traced packets, newest first.
-    pub fn packets(&self) -> Vec<crate::view::PacketView> {
-        Vec::new()
+        self.site.net.traces().next_back().map_or(0, |t| t.id)
     }
 
     /// Whether all nodes are Ready.

@@ -126,6 +126,10 @@ pub struct Container {
     err: Option<PipeId>,
     /// Terminal, if it has one.
     pub tty: Option<TtyId>,
+    /// Standard input, if it is open and no terminal.
+    pub input: Option<PipeId>,
+    /// Output since someone attached, in pieces: whether from standard error, and bytes.
+    tap: Option<Vec<(bool, Vec<u8>)>>,
     partial: (Vec<u8>, Vec<u8>),
 }
 
@@ -142,6 +146,7 @@ pub struct Runtime {
     host: usize,
     epoch: Epoch,
     name: SmolStr,
+    exec_ended: Vector<shell::kernel::Ended>,
 }
 
 /// Access to the network during a turn.
@@ -157,7 +162,7 @@ pub struct Wires<'a> {
 impl Runtime {
     /// A runtime on a host with that number, kernel and network plugin.
     pub fn new(host: usize, name: &str, kernel: Kernel, cni: Cni, epoch: Epoch) -> Runtime {
-        Runtime { kernel, cni, containers: OrdMap::new(), next: 0, host, epoch, name: name.into() }
+        Runtime { kernel, cni, containers: OrdMap::new(), next: 0, host, epoch, name: name.into(), exec_ended: Vector::new() }
     }
 
     fn network<'a>(host: usize, w: &'a mut Wires<'_>) -> HostNetwork<'a> {
@@ -258,7 +263,6 @@ impl Runtime {
             fds,
             tty,
         };
-        let _ = input;
         let started = k.start(start, &mut Self::network(self.host, w));
         let pid = match started {
             Ok(p) => p,
@@ -279,6 +283,8 @@ impl Runtime {
             out,
             err,
             tty,
+            input,
+            tap: None,
             partial: (Vec::new(), Vec::new()),
         };
         self.containers.insert(self.next, Arc::new(container));
@@ -300,6 +306,22 @@ impl Runtime {
         if let Some(pid) = self.containers.get(&n).map(|c| c.pid) {
             self.kernel.kill(pid, signal, &mut Self::network(self.host, w));
         }
+    }
+
+    /// Kills a process that was started by exec.
+    pub fn kill_process(&mut self, w: &mut Wires<'_>, pid: Gpid) {
+        self.kernel.kill(pid, Signal::KILL, &mut Self::network(self.host, w));
+    }
+
+    /// Keeps the end of a process that no container or probe knows: an exec session's.
+    pub fn ended_elsewhere(&mut self, e: shell::kernel::Ended) {
+        self.exec_ended.push_back(e);
+    }
+
+    /// Takes the end of an exec session's process, if it has come.
+    pub fn take_exec_end(&mut self, pid: Gpid) -> Option<ExitStatus> {
+        let i = self.exec_ended.iter().position(|e| e.pid == pid)?;
+        Some(self.exec_ended.remove(i).status)
     }
 
     /// Removes an ended container with its file system.
@@ -343,6 +365,33 @@ impl Runtime {
             {
                 Arc::make_mut(c).add_output(now, false, &bytes);
             }
+        }
+    }
+
+    /// Takes the output since the last call, for those who are attached.
+    pub fn take_tap(&mut self, n: u64) -> Vec<(bool, Vec<u8>)> {
+        match self.containers.get_mut(&n) {
+            Some(c) => Arc::make_mut(c).tap.replace(Vec::new()).unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Writes to a container's standard input; gives how much was taken.
+    pub fn input(&mut self, n: u64, bytes: &[u8]) -> usize {
+        match self.containers.get(&n).map(|c| (c.tty, c.input)) {
+            Some((Some(tty), _)) => {
+                self.kernel.tty_input(tty, bytes);
+                bytes.len()
+            }
+            Some((None, Some(pipe))) => self.kernel.feed(pipe, bytes),
+            _ => bytes.len(),
+        }
+    }
+
+    /// Ends a container's standard input.
+    pub fn input_end(&mut self, n: u64) {
+        if let Some(pipe) = self.containers.get(&n).and_then(|c| c.input) {
+            self.kernel.feed_end(pipe);
         }
     }
 
@@ -413,6 +462,9 @@ impl Container {
     fn add_output(&mut self, at: Instant, stderr: bool, bytes: &[u8]) {
         let partial = if stderr { &mut self.partial.1 } else { &mut self.partial.0 };
         partial.extend_from_slice(bytes);
+        if let Some(tap) = &mut self.tap {
+            tap.push((stderr, bytes.to_vec()));
+        }
         let log = Arc::make_mut(&mut self.log);
         while let Some(i) = partial.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = partial.drain(..=i).collect();

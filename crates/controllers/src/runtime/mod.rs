@@ -2,12 +2,12 @@
 //!
 //! Models: client-go's shared informers, rate-limited work queues and event recorder; kube-controller-manager.
 
-mod events;
+
 mod informer;
 mod pods;
 mod queue;
 
-pub use events::Recorder;
+pub use apiserver::Recorder;
 pub use informer::{Informer, Informers, Seen};
 pub use pods::*;
 pub use queue::{Key, WorkQueue};

@@ -40,4 +40,5 @@ mod who;
 
 mod table;
 
+pub use ls::month;
 pub use table::{TABLE, applets, busybox};

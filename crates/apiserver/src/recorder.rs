@@ -4,7 +4,7 @@
 //! similar one becomes `(combined from similar events): …`).
 
 use api::{SmolStr, Value, obj};
-use apiserver::Client;
+use crate::Client;
 use imbl::OrdMap;
 use sim::{Instant, Seed, Stream};
 
