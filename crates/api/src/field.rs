@@ -199,6 +199,23 @@ impl Errors {
         self.push(ErrorType::NotSupported, at, Some(&value.into()), &detail);
     }
 
+    /// `Unsupported value: …` with the supported ones in the order given. Models: `field.NotSupported`.
+    pub fn one_of(&mut self, at: &At<'_>, value: impl Into<Value>, supported: &[&str]) {
+        let list: Vec<String> = supported.iter().map(|s| go_quote(s)).collect();
+        let detail = format!("supported values: {}", list.join(", "));
+        self.push(ErrorType::NotSupported, at, Some(&value.into()), &detail);
+    }
+
+    /// An error whose value is printed already, as a struct of the server's own types.
+    pub fn printed(&mut self, ty: ErrorType, at: &At<'_>, shown: &str, detail: &str) {
+        let mut message = format!("{}: {shown}", ty.text());
+        if !detail.is_empty() {
+            message += ": ";
+            message += detail;
+        }
+        self.0.push(FieldError { ty, field: at.to_string(), message });
+    }
+
     /// `Too long: may not be more than N bytes`
     pub fn too_long(&mut self, at: &At<'_>, bytes_max: usize) {
         self.push(ErrorType::TooLong, at, None, &format!("may not be more than {bytes_max} bytes"));

@@ -100,6 +100,56 @@ fn write_value(out: &mut String, ty: Option<Ty>, v: &Value) {
     }
 }
 
+/// JSON of the server's internal type: every field under its Go name. Types of meta/v1 print as in the API.
+///
+/// Models: `json.Marshal` of `pkg/apis` types inside field errors.
+pub fn internal_json(ty: &str, v: &Value) -> String {
+    let mut out = String::new();
+    match TypeId::named(ty) {
+        Some(t) => write_internal(&mut out, t, v),
+        None => out.push_str(&v.to_json()),
+    }
+    out
+}
+
+fn write_internal(out: &mut String, ty: TypeId, v: &Value) {
+    let t = ty.get();
+    if t.name.starts_with("io.k8s.apimachinery") || ty.go().is_empty() {
+        out.push_str(&to_json(Some(ty), v));
+        return;
+    }
+    let flat = |g: &GoField| if g.json.is_empty() { g.inlined() } else { &[] };
+    out.push('{');
+    for g in ty.go().iter() {
+        let inner = flat(g);
+        let own = core::slice::from_ref(g);
+        for g in if inner.is_empty() { own } else { inner } {
+            if !out.ends_with('{') {
+                out.push(',');
+            }
+            json::string(out, g.go);
+            out.push(':');
+            let (field, sty) = (v.get(g.json), t.field(g.json).map(|f| f.ty));
+            match (field, sty) {
+                (Value::Null, sty) => out.push_str(zero(g, sty)),
+                (field, Some(Ty::Object(t))) => write_internal(out, t, field),
+                (field, Some(Ty::List(Ty::Object(t)))) => {
+                    out.push('[');
+                    for (i, item) in field.items().enumerate() {
+                        if i > 0 {
+                            out.push(',');
+                        }
+                        write_internal(out, *t, item);
+                    }
+                    out.push(']');
+                }
+                (field, _) => out.push_str(&field.to_json()),
+            }
+        }
+    }
+    out.push('}');
+}
+
 /// Adds what Go prints though nobody set it: structs that are no pointers and zero values without `omitempty`.
 pub fn fill(ty: TypeId, v: &mut Value) {
     fill_struct(ty.get(), ty.go(), v);

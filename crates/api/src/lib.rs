@@ -17,6 +17,7 @@ pub mod kinds;
 pub mod names;
 pub mod object;
 pub mod patch;
+pub mod pattern;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

@@ -93,6 +93,12 @@ impl ApiServer {
             ["version"] => version(),
             ["healthz" | "livez" | "readyz"] => return Some(self.health(parts[0], req)),
             ["healthz" | "livez" | "readyz", _] => return Some(text("ok".into())),
+            ["openapi", "v2"] => self.openapi_v2(),
+            ["openapi", "v3"] => self.openapi_index(),
+            ["openapi", "v3", "api", v] if self.registry.has_group("", Some(v)) => self.openapi_group("", v),
+            ["openapi", "v3", "apis", g, v] if self.registry.has_group(g, Some(v)) => {
+                self.openapi_group(g, v)
+            }
             ["api"] if aggregated => return Some(self.aggregated(true)),
             ["apis"] if aggregated => return Some(self.aggregated(false)),
             ["api"] => obj!({

@@ -13,6 +13,7 @@ pub mod client;
 mod custom;
 mod discovery;
 mod eviction;
+mod openapi;
 mod pipeline;
 mod raw;
 pub mod recorder;

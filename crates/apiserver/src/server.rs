@@ -411,7 +411,10 @@ impl ApiServer {
             return one("", format!("{missing} not set"));
         }
         let Some(r) = self.registry.by_kind(v.api_version(), v.kind()).cloned() else {
-            return one("kind", format!("no matches for kind \"{}\" in version \"{}\"", v.kind(), v.api_version()));
+            return one(
+                "kind",
+                format!("no matches for kind \"{}\" in version \"{}\"", v.kind(), v.api_version()),
+            );
         };
         let namespace: SmolStr = match (r.namespaced, v.namespace()) {
             (false, _) => SmolStr::default(),

@@ -42,6 +42,10 @@ async fn main() -> ExitCode {
     // Clients compare times with their own clock: the cluster's epoch is now.
     let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let mut setup = setup;
+    if a.fake > 0 {
+        // The administrator of recorded cases.
+        setup.settings.tokens.push(("admintoken".into(), "admin".into(), vec!["system:masters".into()]));
+    }
     setup.settings.epoch = sim::Epoch(unix as i64);
     let (driver, handle) = Driver::new(World::new(sim::Seed(1), setup), a.speed);
     println!("{}", kubeconfig(a.port));

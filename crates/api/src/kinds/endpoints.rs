@@ -1,7 +1,8 @@
 //! Endpoints and EndpointSlice.
 
-use super::{Rules, default, object_age};
-use crate::Value;
+use super::{Rules, check, default, object_age};
+use crate::field::{At, Errors};
+use crate::{Value, names};
 use sim::Civil;
 
 /// How many entries a cell of a table shows.
@@ -15,6 +16,27 @@ pub const ENDPOINTS: Rules = Rules {
             for s in v.slot(&["subsets"]).list_mut() {
                 if s.get("ports").len() > 0 {
                     s.slot(&["ports"]).list_mut().iter_mut().for_each(|p| default(p, "protocol", "TCP"));
+                }
+            }
+        }
+    },
+    validate: |v, e| {
+        let list = At::Path("subsets");
+        for (i, s) in v.get("subsets").items().enumerate() {
+            let at = list.index(i);
+            for key in ["addresses", "notReadyAddresses"] {
+                let list = at.field(key);
+                for (j, a) in s.get(key).items().enumerate() {
+                    check::endpoint_ip(a.get("ip").text(), &list.index(j).field("ip"), e);
+                }
+            }
+            if s.get("addresses").len() + s.get("notReadyAddresses").len() == 0 {
+                e.required(&at, "must specify `addresses` or `notReadyAddresses`");
+            }
+            let ports = at.field("ports");
+            for (j, p) in s.get("ports").items().enumerate() {
+                if !check::is_port(p.get("port").int()) {
+                    e.invalid(&ports.index(j).field("port"), p.get("port").int(), check::PORT_RANGE);
                 }
             }
         }
@@ -59,10 +81,53 @@ pub const ENDPOINT_SLICE: Rules = Rules {
             }
         }
     },
+    validate: slice,
+    validate_update: |new, old, e| check::immutable(new, old, "addressType", &At::Path(""), e),
     generation: true,
     cells: Some(slice_cells),
     ..Rules::GENERIC
 };
+
+fn slice(v: &Value, e: &mut Errors) {
+    let types = ["FQDN", "IPv4", "IPv6"];
+    let kind = v.get("addressType").text();
+    if kind.is_empty() {
+        e.required(&At::Path("addressType"), "");
+    } else if !types.contains(&kind) {
+        e.not_supported(&At::Path("addressType"), kind, &types);
+    }
+    let ports = At::Path("ports");
+    let mut seen: Vec<&str> = Vec::new();
+    for (i, p) in v.get("ports").items().enumerate() {
+        let at = ports.index(i);
+        let name = p.get("name").text();
+        if !name.is_empty() {
+            check::messages(name, names::dns_label(name), &at.field("name"), e);
+        }
+        if seen.contains(&name) {
+            e.duplicate(&at.field("name"), name);
+        }
+        seen.push(name);
+        check::choice(p, "protocol", &at, &["SCTP", "TCP", "UDP"], e);
+    }
+    let endpoints = At::Path("endpoints");
+    for (i, ep) in v.get("endpoints").items().enumerate() {
+        let at = endpoints.index(i);
+        let list = at.field("addresses");
+        match ep.get("addresses").len() {
+            0 => e.required(&list, "must contain at least 1 address"),
+            n if n > 100 => e.too_many(&list, n, 100),
+            _ => {}
+        }
+        for (j, a) in ep.get("addresses").items().enumerate() {
+            match kind {
+                "IPv4" | "IPv6" => check::endpoint_ip(a.text(), &list.index(j), e),
+                "FQDN" => check::messages(a.text(), names::dns_subdomain(a.text()), &list.index(j), e),
+                _ => {}
+            }
+        }
+    }
+}
 
 fn slice_cells(v: &Value, now: Civil) -> Vec<Value> {
     let join = |mut all: Vec<String>| -> Value {

@@ -77,3 +77,33 @@ fn cells(v: &Value, now: Civil) -> Vec<Value> {
         v.name().into(),
     ]
 }
+
+/// Event of `events.k8s.io`: shown from the same objects with other names of fields.
+pub const NEW: Rules = Rules {
+    of: ("events.k8s.io", "Event"),
+    cells: Some(|v, now| {
+        let mut core = v.clone();
+        for (new, old) in [
+            ("regarding", "involvedObject"),
+            ("note", "message"),
+            ("deprecatedSource", "source"),
+            ("deprecatedFirstTimestamp", "firstTimestamp"),
+            ("deprecatedLastTimestamp", "lastTimestamp"),
+            ("deprecatedCount", "count"),
+            ("reportingController", "reportingComponent"),
+        ] {
+            core.insert(old, v.get(new));
+        }
+        cells(&core, now)
+    }),
+    fields: &[
+        ("reason", |v: &Value| v.get("reason").text().to_owned()),
+        ("regarding.kind", |v: &Value| v.at(&["involvedObject", "kind"]).text().to_owned()),
+        ("regarding.namespace", |v: &Value| v.at(&["involvedObject", "namespace"]).text().to_owned()),
+        ("regarding.name", |v: &Value| v.at(&["involvedObject", "name"]).text().to_owned()),
+        ("regarding.uid", |v: &Value| v.at(&["involvedObject", "uid"]).text().to_owned()),
+        ("reportingController", |v: &Value| v.get("reportingComponent").text().to_owned()),
+        ("type", |v: &Value| v.get("type").text().to_owned()),
+    ],
+    ..Rules::GENERIC
+};

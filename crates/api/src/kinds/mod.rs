@@ -3,18 +3,40 @@
 //! `table.rs` is generated from a cluster's discovery and columns. A kind's behaviour is one file here and one line in
 //! [`RULES`]; a kind without a line has [`Rules::GENERIC`].
 
+mod autoscaling;
+mod certificate;
+pub mod check;
 mod config;
+mod container;
+pub mod crd;
+mod daemonset;
 mod deployment;
+mod diff;
 mod endpoints;
 mod event;
+mod extension;
+mod flowcontrol;
+mod ingress;
+pub mod job;
 mod lease;
 mod namespace;
 mod node;
+mod persistentvolume;
 pub mod pod;
+mod podspec;
+mod policy;
+mod quota;
 mod rbac;
 mod replicaset;
+mod resource;
+pub mod scheduling;
+mod scheduling_class;
 mod service;
+mod statefulset;
+mod storage;
 mod table;
+mod volume;
+mod workload;
 
 use crate::Value;
 use crate::field::Errors;
@@ -80,22 +102,66 @@ impl Rules {
 
 /// The behaviour of all kinds that have one.
 pub static RULES: &[&Rules] = &[
+    &autoscaling::RULES,
+    &certificate::RULES,
     &config::CONFIG_MAP,
+    &config::SECRET,
     &config::SERVICE_ACCOUNT,
+    &crd::RULES,
+    &daemonset::RULES,
     &deployment::RULES,
     &endpoints::ENDPOINTS,
     &endpoints::ENDPOINT_SLICE,
     &event::RULES,
+    &event::NEW,
+    &extension::API_SERVICE,
+    &extension::MUTATING,
+    &extension::MUTATING_BINDING,
+    &extension::MUTATING_POLICY,
+    &extension::VALIDATING,
+    &extension::VALIDATING_BINDING,
+    &extension::VALIDATING_POLICY,
+    &flowcontrol::LEVEL,
+    &flowcontrol::SCHEMA,
+    &ingress::CLASS,
+    &ingress::INGRESS,
+    &ingress::IP_ADDRESS,
+    &ingress::POLICY,
+    &ingress::SERVICE_CIDR,
+    &job::CRON_JOB,
+    &job::JOB,
     &lease::RULES,
+    &namespace::COMPONENT_STATUS,
     &namespace::RULES,
     &node::RULES,
+    &persistentvolume::CLAIM,
+    &persistentvolume::VOLUME,
     &pod::RULES,
+    &policy::RULES,
+    &quota::LIMITS,
+    &quota::QUOTA,
     &rbac::CLUSTER_ROLE,
     &rbac::CLUSTER_ROLE_BINDING,
     &rbac::ROLE,
     &rbac::ROLE_BINDING,
+    &replicaset::CONTROLLER,
+    &replicaset::POD_TEMPLATE,
+    &replicaset::REVISION,
     &replicaset::RULES,
+    &resource::CLAIM,
+    &resource::DEVICE_CLASS,
+    &resource::SLICE,
+    &resource::TEMPLATE,
+    &scheduling_class::PRIORITY,
+    &scheduling_class::RUNTIME,
     &service::RULES,
+    &statefulset::RULES,
+    &storage::ATTACHMENT,
+    &storage::ATTRIBUTES,
+    &storage::CLASS,
+    &storage::CSI_CAPACITY,
+    &storage::CSI_DRIVER,
+    &storage::CSI_NODE,
 ];
 
 /// The behaviour of a kind.

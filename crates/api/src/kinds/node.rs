@@ -1,7 +1,8 @@
 //! Node.
 
-use super::{Rules, object_age};
-use crate::Value;
+use super::{Rules, check, object_age};
+use crate::field::At;
+use crate::{Value, names};
 use sim::Civil;
 
 /// Node.
@@ -11,6 +12,29 @@ pub const RULES: Rules = Rules {
         None if new.get("status").is_null() => new.set(&["status"], Value::map()),
         None => {}
         Some(old) => new.set(&["status"], old.get("status")),
+    },
+    validate: |v, e| {
+        let taints = At::Path("metadata.taints");
+        for (i, t) in v.at(&["spec", "taints"]).items().enumerate() {
+            let at = taints.index(i);
+            let key = t.get("key").text();
+            check::messages(key, names::qualified_name(key), &at.field("key"), e);
+            let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+            match t.get("effect").text() {
+                "" => e.required(&at.field("effect"), ""),
+                other if !effects.contains(&other) => e.one_of(&at.field("effect"), other, &effects),
+                _ => {}
+            }
+        }
+        let cidrs = At::Path("spec.podCIDRs");
+        let one = v.at(&["spec", "podCIDR"]).text();
+        let all = v.at(&["spec", "podCIDRs"]);
+        if all.len() == 0 && !one.is_empty() {
+            check::cidr(one, &cidrs.index(0), e);
+        }
+        for (i, c) in all.items().enumerate() {
+            check::cidr(c.text(), &cidrs.index(i), e);
+        }
     },
     cells: Some(cells),
     fields: &[("spec.unschedulable", |v: &Value| v.at(&["spec", "unschedulable"]).is_true().to_string())],

@@ -18,6 +18,9 @@ pub const RULES: Rules = Rules {
         }
         Some(old) => new.set(&["status"], old.get("status")),
     },
+    validate: |v, e| super::podspec::pod(v, e),
+    validate_update: |new, old, e| super::podspec::pod_update(new, old, e),
+    warnings: |new, _, out| super::container::warnings(new.get("spec"), "spec", out),
     generation: true,
     cells: Some(cells),
     fields: &[
@@ -323,3 +326,6 @@ fn cells(v: &Value, now: Civil) -> Vec<Value> {
         if gates.len() == 0 { "<none>".into() } else { format!("{open}/{}", gates.len()).into() },
     ]
 }
+
+pub use super::podspec::ephemeral_update;
+pub use super::scheduling::tolerates;

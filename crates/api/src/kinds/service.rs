@@ -1,7 +1,9 @@
 //! Service.
 
-use super::{NameRule, Rules, default, format_labels, object_age};
-use crate::{Value, obj};
+use super::{NameRule, Rules, check, default, format_labels, object_age};
+use crate::field::{At, ErrorType, Errors};
+use crate::gostruct::internal_json;
+use crate::{Value, names, obj};
 use sim::Civil;
 
 /// Service. Addresses and node ports are allocated by the API server.
@@ -11,6 +13,16 @@ pub const RULES: Rules = Rules {
     prepare: |new, old| match old {
         None => new.set(&["status"], obj!({"loadBalancer": {}})),
         Some(old) => new.set(&["status"], old.get("status")),
+    },
+    validate,
+    validate_update,
+    validate_status: |new, _, e| ingress_status(new.at(&["status", "loadBalancer"]), e),
+    warnings: |new, _, out| {
+        if new.at(&["spec", "trafficDistribution"]).text() == "PreferClose" {
+            out.push(
+                "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".into(),
+            );
+        }
     },
     cells: Some(cells),
     fields: &[
@@ -54,6 +66,221 @@ fn defaults(v: &mut Value) {
     }
     if kind == "LoadBalancer" {
         default(spec, "allocateLoadBalancerNodePorts", true);
+    }
+    if v.at(&["status", "loadBalancer", "ingress"]).len() > 0 {
+        for i in v.slot(&["status", "loadBalancer", "ingress"]).list_mut() {
+            if !i.get("ip").text().is_empty() {
+                default(i, "ipMode", "VIP");
+            }
+        }
+    }
+}
+
+const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+
+/// Models: `ValidateService`.
+fn validate(v: &Value, e: &mut Errors) {
+    let (spec, at) = (v.get("spec"), At::Path("spec"));
+    let kind = spec.get("type").text();
+    let headless = spec.get("clusterIP").text() == "None";
+    if spec.get("ports").len() == 0 && !headless && kind != "ExternalName" {
+        e.required(&at.field("ports"), "");
+    }
+    ports(spec, kind, &at.field("ports"), e);
+    check::labels(spec.get("selector"), &at.field("selector"), e);
+    match spec.get("sessionAffinity").text() {
+        "ClientIP" => {
+            let t = spec.at(&["sessionAffinityConfig", "clientIP", "timeoutSeconds"]).int();
+            if !(1..=86_400).contains(&t) {
+                let at = At::Path("spec.sessionAffinityConfig.clientIP.timeoutSeconds");
+                e.invalid(&at, t, "must be greater than 0 and less than 86400");
+            }
+        }
+        "None" => {}
+        other => e.not_supported(&at.field("sessionAffinity"), other, &["ClientIP", "None"]),
+    }
+    cluster_ips(spec, kind, &at, e);
+    let external_at = at.field("externalIPs");
+    for (i, ip) in spec.get("externalIPs").items().enumerate() {
+        check::endpoint_ip(ip.text(), &external_at.index(i), e);
+    }
+    if !TYPES.contains(&kind) {
+        e.not_supported(&at.field("type"), kind, &TYPES);
+    }
+    if kind == "ExternalName" {
+        let name = spec.get("externalName").text().trim_end_matches('.');
+        if name.is_empty() {
+            e.required(&at.field("externalName"), "");
+        } else {
+            check::messages(name, names::dns_subdomain(name), &at.field("externalName"), e);
+        }
+    }
+    policies(spec, kind, &at, e);
+}
+
+fn ports(spec: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
+    let ports = spec.get("ports");
+    let mut names_seen: Vec<&str> = Vec::new();
+    for (i, p) in ports.items().enumerate() {
+        let at = at.index(i);
+        let name = p.get("name").text();
+        if ports.len() > 1 && name.is_empty() {
+            e.required(&at.field("name"), "");
+        } else if !name.is_empty() {
+            check::messages(name, names::dns_label(name), &at.field("name"), e);
+            if names_seen.contains(&name) {
+                e.duplicate(&at.field("name"), name);
+            }
+            names_seen.push(name);
+        }
+        if !check::is_port(p.get("port").int()) {
+            e.invalid(&at.field("port"), p.get("port").int(), check::PORT_RANGE);
+        }
+        match p.get("protocol").text() {
+            "" => e.required(&at.field("protocol"), ""),
+            "TCP" | "UDP" | "SCTP" => {}
+            other => e.not_supported(&at.field("protocol"), other, &["SCTP", "TCP", "UDP"]),
+        }
+        check::port_or_name(p.get("targetPort"), &at.field("targetPort"), e);
+        let app = p.get("appProtocol").text();
+        if !app.is_empty() {
+            check::messages(app, names::qualified_name(app), &at.field("appProtocol"), e);
+        }
+        if p.get("nodePort").int() != 0 && matches!(kind, "ClusterIP" | "ExternalName") {
+            e.forbidden(&at.field("nodePort"), &format!("may not be used when `type` is '{kind}'"));
+        }
+    }
+    let mut seen: Vec<(i64, &str)> = Vec::new();
+    let mut nodes: Vec<(i64, &str)> = Vec::new();
+    for (i, p) in ports.items().enumerate() {
+        let key = (p.get("port").int(), p.get("protocol").text());
+        if seen.contains(&key) {
+            let bare = obj!({"protocol": key.1, "port": key.0});
+            let shown = internal_json("io.k8s.api.core.v1.ServicePort", &bare);
+            e.printed(ErrorType::Duplicate, &at.index(i), &shown, "");
+        }
+        seen.push(key);
+        let node = (p.get("nodePort").int(), p.get("protocol").text());
+        if node.0 != 0 {
+            if nodes.contains(&node) {
+                e.duplicate(&at.index(i).field("nodePort"), node.0);
+            }
+            nodes.push(node);
+        }
+    }
+}
+
+fn cluster_ips(spec: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
+    let list = at.field("clusterIPs");
+    if kind == "ExternalName" {
+        if spec.get("clusterIPs").len() > 0 {
+            e.forbidden(&list, "may not be set when `type` is 'ExternalName'");
+        }
+        return;
+    }
+    let ips = spec.get("clusterIPs");
+    if ips.len() == 0 && !spec.get("clusterIP").text().is_empty() {
+        let ip = spec.get("clusterIP").text();
+        if ip != "None" {
+            check::ip(ip, &list.index(0), e);
+        }
+    }
+    for (i, ip) in ips.items().enumerate() {
+        if ip.text() == "None" {
+            if i > 0 {
+                e.invalid(&list.index(i), ip.text(), "'None' must be the first and only value");
+            }
+            if kind != "ClusterIP" {
+                let why = format!("may not be set to 'None' for {kind} services");
+                e.invalid(&list.index(0), "None", &why);
+            }
+            continue;
+        }
+        if !check::ip(ip.text(), &list.index(i), e) {
+            continue;
+        }
+        let family = spec.at(&["ipFamilies", &i.to_string()]).text();
+        let six = ip.text().contains(':');
+        if (family == "IPv6") != six && !family.is_empty() {
+            let why = format!("expected an {family} value as indicated by `ipFamilies[{i}]`");
+            e.invalid(&list.index(i), ip.text(), &why);
+        }
+    }
+    for (i, f) in spec.get("ipFamilies").items().enumerate() {
+        if !matches!(f.text(), "IPv4" | "IPv6") {
+            e.not_supported(&at.field("ipFamilies").index(i), f.text(), &["IPv4", "IPv6"]);
+        }
+    }
+    let policies = ["SingleStack", "PreferDualStack", "RequireDualStack"];
+    check::choice(spec, "ipFamilyPolicy", at, &policies, e);
+}
+
+fn policies(spec: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
+    let external = matches!(kind, "NodePort" | "LoadBalancer") || spec.get("externalIPs").len() > 0;
+    let policy = spec.get("externalTrafficPolicy");
+    if policy.is_some() {
+        let at = at.field("externalTrafficPolicy");
+        if !external {
+            e.invalid(&at, policy.text(), "may only be set for externally-accessible services");
+        } else if !matches!(policy.text(), "Cluster" | "Local") {
+            e.one_of(&at, policy.text(), &["Cluster", "Local"]);
+        }
+    }
+    let health = spec.get("healthCheckNodePort").int();
+    if health != 0 && !(kind == "LoadBalancer" && policy.text() == "Local") {
+        let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        e.invalid(&at.field("healthCheckNodePort"), health, why);
+    }
+    if kind != "ExternalName" {
+        let internal = spec.get("internalTrafficPolicy");
+        if internal.is_null() {
+            e.required(&at.field("internalTrafficPolicy"), "");
+        }
+        check::choice(spec, "internalTrafficPolicy", at, &["Cluster", "Local"], e);
+    }
+    if kind == "LoadBalancer" {
+        for (i, r) in spec.get("loadBalancerSourceRanges").items().enumerate() {
+            check::cidr(r.text().trim(), &at.field("LoadBalancerSourceRanges").index(i), e);
+        }
+    } else {
+        if spec.get("loadBalancerSourceRanges").len() > 0 {
+            let why = "may only be used when `type` is 'LoadBalancer'";
+            e.forbidden(&at.field("LoadBalancerSourceRanges"), why);
+        }
+        for key in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
+            if spec.get(key).is_some() {
+                e.forbidden(&at.field(key), "may only be used when `type` is 'LoadBalancer'");
+            }
+        }
+    }
+    let allowed = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+    check::choice(spec, "trafficDistribution", at, &allowed, e);
+}
+
+/// Models: `ValidateServiceUpdate`.
+fn validate_update(new: &Value, old: &Value, e: &mut Errors) {
+    let (n, o, at) = (new.get("spec"), old.get("spec"), At::Path("spec"));
+    let external = |s: &Value| s.get("type").text() == "ExternalName";
+    if !external(n) && !external(o) && !o.get("clusterIP").text().is_empty() {
+        let list = at.field("clusterIPs");
+        if n.get("clusterIP") != o.get("clusterIP") {
+            e.invalid(&list.index(0), n.get("clusterIPs"), "may not change once set");
+        }
+    }
+    let (a, b) = (n.get("loadBalancerClass"), o.get("loadBalancerClass"));
+    let balances = |s: &Value| s.get("type").text() == "LoadBalancer";
+    if balances(n) && balances(o) && a != b {
+        e.invalid(&at.field("loadBalancerClass"), a, "may not change once set");
+    }
+}
+
+fn ingress_status(v: &Value, e: &mut Errors) {
+    let at = At::Path("status.loadBalancer.ingress");
+    for (i, ingress) in v.get("ingress").items().enumerate() {
+        let ip = ingress.get("ip").text();
+        if !ip.is_empty() {
+            check::ip(ip, &at.index(i).field("ip"), e);
+        }
     }
 }
 
