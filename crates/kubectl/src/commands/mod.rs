@@ -14,6 +14,7 @@ mod discovery;
 mod drain;
 mod edit;
 pub mod events;
+mod explain;
 mod expose;
 pub mod get;
 mod label;
@@ -49,6 +50,7 @@ pub static ROOT: Command = Command {
         &expose::COMMAND,
         &run::COMMAND,
         &set::COMMAND,
+        &explain::COMMAND,
         &get::COMMAND,
         &edit::COMMAND,
         &delete::COMMAND,
