@@ -388,11 +388,17 @@ fn update(
                 return replace(cx, plan, api, info).map(|v| (v, "configured"));
             }
             Err(e) => {
-                if e.reason() == "Invalid" {
-                    return Err(e.into());
-                }
+                let source = gofmt::quote(&info.source);
                 return Err(e
-                    .prefixed(format!("error when patching {}: ", gofmt::quote(&info.source)))
+                    .prefixed(format!(
+                        "error when applying patch:\n{}\nto:\nResource: {}, GroupVersionKind: {}\nName: {}, Namespace: \
+                         {}\nfor: {source}: error when patching {source}: ",
+                        body.to_json(),
+                        gofmt::quote(&info.res.gvr()),
+                        gofmt::quote(&info.res.gvk()),
+                        gofmt::quote(&info.name),
+                        gofmt::quote(&info.namespace),
+                    ))
                     .into());
             }
         }
