@@ -29,6 +29,8 @@ enum Target {
     Exec { pid: Gpid, input: Option<PipeId>, out: PipeId, err: PipeId },
     Terminal { pid: Gpid, tty: TtyId },
     Attach { uid: SmolStr, container: SmolStr, n: u64, tty: Option<TtyId>, once: bool },
+    /// Nothing but an end.
+    Failed(Value),
     Log { uid: SmolStr, container: SmolStr, first: Vec<u8>, last: Arc<Log>, position: usize, stamps: bool },
 }
 
@@ -234,10 +236,12 @@ fn exec(site: &mut Site, host: usize, call: &KubeletCall, container: &str) -> Be
             };
             Begun::Open(upgraded(), Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
         }
-        Err(e) => fail(internal(format!(
-            "Internal error occurred: error executing command in container: failed to exec in container: failed to start \
-             exec: OCI runtime exec failed: exec failed: unable to start container process: {e}: unknown"
-        ))),
+        Err(e) => {
+            let s = internal(format!("error executing command in container: failed to exec in container: failed to start \
+                 exec \"{n:064x}\": OCI runtime exec failed: exec failed: unable to start container process: {e}: unknown"));
+            let target = Target::Failed(internal(s.message).to_value());
+            Begun::Open(upgraded(), Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
+        }
     }
 }
 
@@ -321,6 +325,10 @@ impl Session {
         };
         let (rest, ends) = &mut self.input;
         match &mut self.target {
+            Target::Failed(s) => {
+                out.push(Message::Status(core::mem::take(s)));
+                return (out, false);
+            }
             Target::Exec { pid, input, out: o, err } => {
                 let k = &mut kubelet.runtime.kernel;
                 if let Some(i) = *input {

@@ -52,6 +52,8 @@ fn a_web_server_answers_through_a_service() {
     ok(&mut w, "kubectl wait --for=condition=Ready pod/client --timeout=120s");
     let out = ok(&mut w, "kubectl exec client -- cat /etc/resolv.conf");
     assert!(out.contains("10.96.0.10"));
+    // kube-proxy writes its rules at most once a second.
+    ok(&mut w, "sleep 2");
     let out = ok(&mut w, "kubectl exec client -- curl -s http://kubia");
     assert!(out.starts_with("You've hit kubia-"), "{out}");
     let port = ok(&mut w, "kubectl get svc kubia -o jsonpath='{.spec.ports[0].nodePort}'");

@@ -33,6 +33,8 @@ fn v4(n: u32) -> IpAddr {
 /// If a name is taken or a limit is reached.
 pub fn host(net: &mut Net, name: &str, segment: SegmentId, ip: Ipv4Addr, gateway: Ipv4Addr) -> Result<NsId, Errno> {
     let ns = net.add_namespace(name)?;
+    let lo = net.device(ns, "lo")?;
+    net.set_up(ns, lo, true)?;
     let eth = net.add_eth(ns, "eth0", segment)?;
     net.set_up(ns, eth, true)?;
     net.add_addr_brd(ns, eth, Cidr::new(ip.into(), 24))?;
@@ -74,6 +76,8 @@ impl Cni {
         let free = (0..252).map(|i| (self.next - 2 + i) % 252 + 2).find(|n| !self.used.contains(n));
         let n = free.ok_or(Errno::ENOSPC)?;
         let ns = net.add_namespace(name)?;
+        let lo = net.device(ns, "lo")?;
+        net.set_up(ns, lo, true)?;
         self.veths += 1;
         let veth: SmolStr = format!("veth{:08x}", self.veths.wrapping_mul(0x9e37_79b9) ^ self.base).into();
         let (inside, outside) = net.add_veth(ns, "eth0", self.ns, &veth)?;

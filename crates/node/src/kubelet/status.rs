@@ -65,6 +65,10 @@ fn container(epoch: Epoch, b: &Box_) -> Value {
     let state = match &b.state {
         State::Waiting(reason, m) if m.is_empty() => obj!({"waiting": {"reason": reason}}),
         State::Waiting(reason, m) => obj!({"waiting": {"reason": reason, "message": m.as_str()}}),
+        // The last pull's failure is shown until one succeeds.
+        State::Pulling { .. } if !b.pull_backoff.is_zero() => {
+            obj!({"waiting": {"reason": "ImagePullBackOff", "message": b.pull_message.as_str()}})
+        }
         State::Pulling { .. } | State::Creating(_) if b.last.is_none() => obj!({"waiting": {"reason": "ContainerCreating"}}),
         State::Pulling { .. } | State::Creating(_) => match &b.last {
             Some(e) => obj!({"terminated": ended(epoch, e)}),

@@ -63,7 +63,12 @@ pub(super) struct Box_ {
     pub started: bool,
     pub ready: bool,
     backoff: Duration,
+    pub(super) pull_backoff: Duration,
+    /// What the status says while a pull is tried again.
+    pub(super) pull_message: String,
     retry_at: Instant,
+    /// When the sync after a failure comes that shows the back-off.
+    sync_at: Option<Instant>,
     liveness: Option<Probe>,
     readiness: Option<Probe>,
     startup: Option<Probe>,
@@ -111,7 +116,10 @@ fn container(spec: &Value, init: bool) -> Box_ {
         started: false,
         ready: false,
         backoff: Duration::ZERO,
+        pull_backoff: Duration::ZERO,
+        pull_message: String::new(),
         retry_at: Instant::ZERO,
+        sync_at: None,
         liveness: None,
         readiness: None,
         startup: None,
@@ -144,9 +152,10 @@ impl Box_ {
         [&self.startup, &self.liveness, &self.readiness].into_iter().flatten()
     }
 
-    fn bump_backoff(&mut self, now: Instant) {
-        self.backoff = if self.backoff.is_zero() { BACKOFF_MIN } else { (self.backoff * 2).min(BACKOFF_MAX) };
-        self.retry_at = now + self.backoff;
+    fn bump_pull_backoff(&mut self, now: Instant) {
+        let b = self.pull_backoff;
+        self.pull_backoff = if b.is_zero() { BACKOFF_MIN } else { (b * 2).min(BACKOFF_MAX) };
+        self.retry_at = now + self.pull_backoff;
     }
 }
 
@@ -415,8 +424,18 @@ impl Worker {
         let now = cx.now();
         let state = self.boxes[i].state.clone();
         match state {
+            State::Waiting(reason, _) if reason == "CrashLoopBackOff" => {
+                let b = &mut self.boxes[i];
+                if b.retry_at <= now
+                    && let Some(end) = b.last.clone()
+                {
+                    b.backoff = (b.backoff * 2).min(BACKOFF_MAX);
+                    self.run_again(cx, i, end);
+                }
+            }
             State::Waiting(..) if self.boxes[i].retry_at <= now => self.fetch(cx, i),
-            State::Waiting(reason, _) if reason == "ErrImagePull" => {
+            State::Waiting(reason, _) if reason == "ErrImagePull" && self.boxes[i].sync_at.is_none_or(|t| t <= now) => {
+                self.boxes[i].sync_at = None;
                 // The sync after the failure shows the back-off.
                 let image = self.boxes[i].image().to_owned();
                 let pod = self.pod.clone();
@@ -424,6 +443,7 @@ impl Worker {
                 cx.event(&pod, &path, "Normal", "BackOff", &format!("Back-off pulling image \"{image}\""));
                 cx.event(&pod, &path, "Warning", "Failed", "Error: ImagePullBackOff");
                 let m = format!("Back-off pulling image \"{image}\": {}", self.boxes[i].last_pull_error());
+                self.boxes[i].pull_message.clone_from(&m);
                 self.boxes[i].state = State::Waiting("ImagePullBackOff".into(), m);
             }
             State::Waiting(..) => {}
@@ -492,16 +512,17 @@ impl Worker {
                 cx.event(&pod, &path, "Normal", "Pulled", &m);
                 let at = now + cx.between(25, 60);
                 self.boxes[i].state = State::Creating(at);
-                self.boxes[i].backoff = Duration::ZERO;
+                self.boxes[i].pull_backoff = Duration::ZERO;
             }
             Err(why) => {
                 cx.event(&pod, &path, "Warning", "Failed", &format!("Failed to pull image \"{image}\": {why}"));
                 cx.event(&pod, &path, "Warning", "Failed", "Error: ErrImagePull");
                 let b = &mut self.boxes[i];
-                b.bump_backoff(now);
+                b.bump_pull_backoff(now);
                 b.state = State::Waiting("ErrImagePull".into(), why);
                 // Another sync soon turns it into ImagePullBackOff.
-                self.due = Some(now + cx.between(800, 1500));
+                let sync = now + cx.between(800, 1500);
+                self.boxes[i].sync_at = Some(sync);
             }
         }
     }
@@ -696,36 +717,45 @@ impl Worker {
         if !again {
             return;
         }
-        if b.retry_at > now {
-            // Only a sync during the back-off shows it.
-            let m = format!(
-                "back-off {} restarting failed container={} pod={}_{}({})",
-                api::duration::print(b.backoff.as_nanos() as i64), b.name, pod.name(), pod.namespace(), pod.uid()
-            );
-            b.last = Some(end);
-            b.state = State::Waiting("CrashLoopBackOff".into(), m);
+        if b.backoff.is_zero() {
+            b.backoff = BACKOFF_MIN;
+            self.run_again(cx, i, end);
             return;
         }
-        let first = b.backoff.is_zero();
-        let expired = b.retry_at > end.finished;
-        if first || expired {
-            b.last = Some(end);
-            b.restarts += 1;
-            b.backoff = if first { BACKOFF_MIN } else { (b.backoff * 2).min(BACKOFF_MAX) };
-            // From the restart's end on the next wait counts; it is set when the container ends again.
-            b.retry_at = now;
-            self.fetch(cx, i);
-            return;
-        }
-        let m = format!(
-            "Back-off restarting failed container {} in pod {}_{}({})",
-            b.name, pod.name(), pod.namespace(), pod.uid()
-        );
         let path = b.path();
-        b.retry_at = end.finished + b.backoff;
-        let sync = (b.backoff).min(Duration::from_secs(60));
-        cx.event(&pod, &path, "Warning", "BackOff", &m);
-        self.due = Some(now + cx.client.chance.jitter(sync, 50));
+        match b.sync_at {
+            None => {
+                let sync = b.backoff.min(Duration::from_secs(60));
+                b.retry_at = end.finished + b.backoff;
+                b.sync_at = Some(now + cx.client.chance.jitter(sync, 50));
+                let m = format!(
+                    "Back-off restarting failed container {} in pod {}_{}({})",
+                    b.name, pod.name(), pod.namespace(), pod.uid()
+                );
+                cx.event(&pod, &path, "Warning", "BackOff", &m);
+            }
+            Some(t) if t <= now => {
+                // Only this sync shows the back-off, a moment before its end if that has come.
+                let m = format!(
+                    "back-off {} restarting failed container={} pod={}_{}({})",
+                    api::duration::print(b.backoff.as_nanos() as i64), b.name, pod.name(), pod.namespace(), pod.uid()
+                );
+                b.retry_at = b.retry_at.max(now + cx.between(150, 600));
+                let b = &mut self.boxes[i];
+                b.last = Some(end);
+                b.state = State::Waiting("CrashLoopBackOff".into(), m);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Starts an ended container anew.
+    fn run_again(&mut self, cx: &mut Cx<'_, '_>, i: usize, end: End) {
+        let b = &mut self.boxes[i];
+        b.last = Some(end);
+        b.restarts += 1;
+        b.sync_at = None;
+        self.fetch(cx, i);
     }
 
     /// Stops what runs: TERM, grace, KILL.
@@ -842,7 +872,11 @@ impl Worker {
             }
             for b in &self.boxes {
                 match &b.state {
-                    State::Waiting(..) if b.retry_at > now => sooner(b.retry_at),
+                    State::Waiting(..) => {
+                        for t in b.sync_at.into_iter().chain([b.retry_at]).filter(|t| *t > now) {
+                            sooner(t);
+                        }
+                    }
                     State::Pulling { until, .. } => sooner(*until),
                     State::Creating(at) => sooner(*at),
                     State::Running(_) => {
@@ -851,7 +885,11 @@ impl Worker {
                             sooner(t);
                         }
                     }
-                    State::Ended(_) if b.retry_at > now => sooner(b.retry_at),
+                    State::Ended(_) => {
+                        if let Some(t) = b.sync_at.filter(|t| *t > now) {
+                            sooner(t);
+                        }
+                    }
                     _ => {}
                 }
             }
