@@ -7,6 +7,7 @@ mod certificate;
 mod common;
 mod config;
 mod create;
+mod debug;
 pub mod delete;
 mod describe;
 mod diff;
@@ -21,6 +22,7 @@ mod label;
 pub mod logs;
 mod nodes;
 mod patch;
+pub mod port_forward;
 mod proxy;
 mod prune;
 mod replace;
@@ -68,6 +70,8 @@ pub static ROOT: Command = Command {
         &logs::COMMAND,
         &stream::ATTACH,
         &stream::EXEC,
+        &port_forward::COMMAND,
+        &debug::COMMAND,
         &auth::COMMAND,
         &events::COMMAND,
         &diff::COMMAND,
