@@ -307,10 +307,10 @@ fn credentials(cx: &mut Cx<'_>, args: &Args, user: &Value) -> Done<Credentials> 
         return Ok(Credentials::Bearer(token.into()));
     }
     let file = user.get("tokenFile").text();
-    if !file.is_empty() {
-        if let Ok(b) = cx.read_file(file)? {
-            return Ok(Credentials::Bearer(String::from_utf8_lossy(&b).trim().into()));
-        }
+    if !file.is_empty()
+        && let Ok(b) = cx.read_file(file)?
+    {
+        return Ok(Credentials::Bearer(String::from_utf8_lossy(&b).trim().into()));
     }
     let name = user.get("username").text();
     if !name.is_empty() {

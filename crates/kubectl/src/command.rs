@@ -175,8 +175,7 @@ pub fn find(args: &[String]) -> Found<'_> {
     let mut path = String::from("kubectl");
     let mut rest: Vec<String> = args.to_vec();
     let mut unknown = None;
-    loop {
-        let Some(at) = first_word(&rest, command) else { break };
+    while let Some(at) = first_word(&rest, command) {
         let Some(next) = command.subs.iter().find(|c| c.is(&rest[at])) else {
             if core::ptr::eq(command, &commands::ROOT) {
                 unknown = args.iter().find(|a| **a == rest[at]).map(String::as_str);

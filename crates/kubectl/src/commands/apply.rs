@@ -308,7 +308,9 @@ fn server_side(cx: &mut Cx<'_>, plan: &Plan<'_>, api: &Api, info: &Info) -> Done
     let answer = api.call(cx, r);
     match cx.catch(answer)? {
         Ok(v) => Ok((v, "serverside-applied")),
-        Err(e) if e.reason() == "Conflict" && plan.manager != "" => Err(Error::Text(conflict(&e)).into()),
+        Err(e) if e.reason() == "Conflict" && !plan.manager.is_empty() => {
+            Err(Error::Text(conflict(&e)).into())
+        }
         Err(e) => Err(e.into()),
     }
 }

@@ -240,7 +240,7 @@ fn root(cx: &mut Cx<'_>, api: &Api, r: &Resource) -> Done<Node> {
     } else {
         format!("apis/{}/{}", r.group, r.version)
     };
-    let doc = api.call(cx, Request::get(&format!("/openapi/v3/{path}")))?;
+    let doc = api.call(cx, Request::get(format!("/openapi/v3/{path}")))?;
     let all = Arc::new(doc.at(&["components", "schemas"]).clone());
     let found = all
         .entries()
