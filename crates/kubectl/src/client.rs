@@ -60,25 +60,36 @@ impl Api {
         let config = cx.config(args)?;
         let context_name = config.current_context(args);
         let context = config.entry("contexts", &context_name);
+        // Commands that never ask for the namespace find out otherwise, and say it otherwise.
+        let asks_namespace = !matches!(args.path.as_str(), "kubectl version" | "kubectl create namespace");
         if context.is_null() && args.given("context") {
-            return Err(
-                Error::Text(format!("context {} does not exist", api::gofmt::quote(&context_name))).into()
-            );
+            return Err(if asks_namespace {
+                Error::Plain(format!(
+                    "Error in configuration: context was not found for specified context: {context_name}\n"
+                ))
+            } else {
+                Error::Text(format!("context {} does not exist", api::gofmt::quote(&context_name)))
+            }
+            .into());
         }
+        let given = |flag: &str| args.command.flag(flag).is_none() && args.given(flag);
         let pick = |flag: &str, field: &str| {
-            let v = args.str(flag);
-            if v.is_empty() { context.get(field).text().to_owned() } else { v }
+            if given(flag) { args.str(flag) } else { context.get(field).text().to_owned() }
         };
         let cluster_name = pick("cluster", "cluster");
         let cluster = config.entry("clusters", &cluster_name);
         if cluster.is_null() && args.given("cluster") {
-            return Err(
-                Error::Text(format!("cluster {} does not exist", api::gofmt::quote(&cluster_name))).into()
-            );
+            let name = api::gofmt::quote(&cluster_name);
+            return Err(Error::Text(if asks_namespace {
+                format!("no server found for cluster {name}")
+            } else {
+                format!("cluster {name} does not exist")
+            })
+            .into());
         }
         let user_name = pick("user", "user");
         let user = config.entry("users", &user_name);
-        if user.is_null() && args.given("user") {
+        if user.is_null() && given("user") {
             return Err(
                 Error::Text(format!("auth info {} does not exist", api::gofmt::quote(&user_name))).into()
             );
@@ -296,10 +307,10 @@ fn credentials(cx: &mut Cx<'_>, args: &Args, user: &Value) -> Done<Credentials> 
         return Ok(Credentials::Bearer(token.into()));
     }
     let file = user.get("tokenFile").text();
-    if !file.is_empty() {
-        if let Ok(b) = cx.read_file(file)? {
-            return Ok(Credentials::Bearer(String::from_utf8_lossy(&b).trim().into()));
-        }
+    if !file.is_empty()
+        && let Ok(b) = cx.read_file(file)?
+    {
+        return Ok(Credentials::Bearer(String::from_utf8_lossy(&b).trim().into()));
     }
     let name = user.get("username").text();
     if !name.is_empty() {

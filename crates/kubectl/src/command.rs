@@ -136,6 +136,21 @@ impl Args {
         self.values.all(name)
     }
 
+    /// What `--record` writes down, if it is given.
+    pub fn change_cause(&self) -> Option<String> {
+        let on = self.values.last("record").is_some_and(|v| flags::parse_bool(v) == Some(true));
+        on.then(|| {
+            let mut text = self.path.clone();
+            for w in &self.words {
+                text += &format!(" {w}");
+            }
+            for name in self.values.names() {
+                text += &format!(" --{name}={}", self.values.all(name).join(","));
+            }
+            text
+        })
+    }
+
     /// A misuse of this command, with the hint at its help.
     pub fn usage(&self, message: impl core::fmt::Display) -> Stop {
         Stop::Fail(Error::usage(&self.path, message))
@@ -160,8 +175,7 @@ pub fn find(args: &[String]) -> Found<'_> {
     let mut path = String::from("kubectl");
     let mut rest: Vec<String> = args.to_vec();
     let mut unknown = None;
-    loop {
-        let Some(at) = first_word(&rest, command) else { break };
+    while let Some(at) = first_word(&rest, command) {
         let Some(next) = command.subs.iter().find(|c| c.is(&rest[at])) else {
             if core::ptr::eq(command, &commands::ROOT) {
                 unknown = args.iter().find(|a| **a == rest[at]).map(String::as_str);
@@ -201,10 +215,45 @@ fn first_word(args: &[String], command: &Command) -> Option<usize> {
     None
 }
 
+/// The old flag that writes a command's line down on what it changes.
+static RECORD: Flag = flags::switch("record", "Write the command line down in the object's annotations.");
+
+/// Whether a command has the flag `--record`.
+fn records(path: &str) -> bool {
+    let word = path.split(' ').nth(1).unwrap_or("");
+    [
+        "annotate",
+        "apply",
+        "autoscale",
+        "create",
+        "edit",
+        "expose",
+        "label",
+        "patch",
+        "replace",
+        "run",
+        "scale",
+        "set",
+    ]
+    .contains(&word)
+}
+
+/// Flags that go away, with what is said about them.
+fn deprecation(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "record" => "--record will be removed in the future",
+        "cpu-percent" => {
+            "Use --cpu with percentage or resource quantity format (e.g., '70%' for utilization or '500m' for milliCPU)."
+        }
+        _ => return None,
+    })
+}
+
 /// Parses the rest of a command line for a command.
 pub fn parse(command: &'static Command, path: &str, rest: &[String]) -> Result<(Args, bool), Error> {
     let lookup = |n: &str| match n {
         "help" | "-h" => Some(&help::FLAG),
+        "record" if records(path) => Some(&RECORD),
         n => command.flag(n).or_else(|| globals::find(n)),
     };
     // `exec`, `run` and the like take flags between words, too: what belongs to the inner command follows `--`.
@@ -239,7 +288,14 @@ pub fn main(cx: &mut Cx<'_>, args: &[String]) -> Done {
         }
         // A command that only has commands below.
         if a.words.is_empty() {
-            cx.err(text);
+            match found.command.name {
+                "certificate" => {
+                    cx.out(text);
+                    return Ok(());
+                }
+                "rollout" => cx.out(text),
+                _ => cx.err(text),
+            }
             return Err(Stop::Exit(1));
         }
         return Err(a.usage(format!("unknown command {}", api::gofmt::quote(&a.words.join(" ")))));
@@ -248,6 +304,11 @@ pub fn main(cx: &mut Cx<'_>, args: &[String]) -> Done {
         found.command.required.iter().filter(|n| !a.given(n)).map(|n| api::gofmt::quote(n)).collect();
     if !missing.is_empty() {
         return Err(Error::Text(format!("required flag(s) {} not set", missing.join(", "))).into());
+    }
+    for name in a.values.names() {
+        if let Some(text) = deprecation(name) {
+            cx.err(format!("Flag --{name} has been deprecated, {text}\n"));
+        }
     }
     globals::check(&a)?;
     run(cx, &a)

@@ -37,6 +37,7 @@ pub fn run(cx: &mut Cx<'_>, args: &[String]) -> Done {
     };
     let found = find(before);
     if let Some(w) = found.unknown {
+        cx.err("[Debug] Cleared global flags for plugin completion\n");
         cx.err(format!("[Debug] [Error] unable to find a command for arguments: [{w}]\n"));
         finish(cx, &Choices { words: Vec::new(), files: true }, describe);
         return Ok(());
@@ -74,7 +75,15 @@ fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], pr
         return flag_value(cx, c, path, rest, name, value);
     }
     if prefix.starts_with('-') {
-        return Ok(only(flags(c, prefix)));
+        let set = parse(c, path, rest).map(|(a, _)| a);
+        let required: Vec<String> = c
+            .required
+            .iter()
+            .filter(|n| format!("--{n}").starts_with(prefix) && !set.as_ref().is_ok_and(|a| a.given(n)))
+            .filter_map(|n| c.flag(n))
+            .map(|f| format!("--{}\t{}", f.name, f.help))
+            .collect();
+        return Ok(only(if required.is_empty() { flags(c, prefix) } else { required }));
     }
     if !c.subs.is_empty() {
         let mut list: Vec<&&Command> = c

@@ -85,6 +85,30 @@ pub trait Env {
     fn random(&mut self) -> u64;
     /// Sets whether the terminal hands over single keys without echo.
     fn raw_tty(&mut self, on: bool);
+    /// Listens for TCP connections; gives the port as well.
+    fn listen(&mut self, address: core::net::SocketAddr) -> Result<(Handle, u16), String> {
+        let _ = address;
+        Err("operation not supported".into())
+    }
+    /// The next connection to a listener.
+    fn accept(&mut self, listener: Handle) -> Poll<Result<Handle, String>> {
+        let _ = listener;
+        Poll::Pending
+    }
+    /// The next bytes of a connection; empty at its end.
+    fn read_socket(&mut self, handle: Handle) -> Poll<Result<Vec<u8>, String>> {
+        let _ = handle;
+        Poll::Pending
+    }
+    /// Writes what fits now; gives how much.
+    fn write_socket(&mut self, handle: Handle, data: &[u8]) -> Poll<Result<usize, String>> {
+        let _ = handle;
+        Poll::Ready(Ok(data.len()))
+    }
+    /// Sends the end of what is written.
+    fn end_socket(&mut self, handle: Handle) {
+        let _ = handle;
+    }
 }
 
 /// Something to wait for, see [`Cx::select`].
@@ -94,6 +118,10 @@ pub enum Source {
     Stream(Handle),
     /// The next piece of standard input.
     Stdin,
+    /// A connection to a listener.
+    Accept(Handle),
+    /// Bytes of a connection.
+    Socket(Handle),
     /// A point in time.
     Until(Instant),
 }
@@ -105,6 +133,10 @@ pub enum Event {
     Packet(Handle, Option<Packet>),
     /// A piece of standard input, empty at its end.
     Stdin(Arc<[u8]>),
+    /// A connection to a listener.
+    Accepted(Handle, Result<Handle, String>),
+    /// Bytes of a connection, empty at its end.
+    Socket(Handle, Arc<[u8]>),
     /// The time came.
     Time,
 }
@@ -226,6 +258,49 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Listens for TCP connections; gives the listener and its port.
+    pub fn listen(&mut self, address: core::net::SocketAddr) -> Done<Result<(Handle, u16), String>> {
+        let e = self.op(|e| {
+            Poll::Ready(Entry::Event(match e.listen(address) {
+                Ok((h, port)) => Event::Accepted(i32::from(port), Ok(h)),
+                Err(e) => Event::Accepted(0, Err(e)),
+            }))
+        })?;
+        match e {
+            Entry::Event(Event::Accepted(port, Ok(h))) => Ok(Ok((h, port as u16))),
+            Entry::Event(Event::Accepted(_, Err(e))) => Ok(Err(e)),
+            _ => Err(Stop::Fail(Error::text("internal error: the log does not fit"))),
+        }
+    }
+
+    /// Writes to a connection, all of it.
+    pub fn write_socket(&mut self, handle: Handle, data: &[u8]) -> Done<Result<(), String>> {
+        let mut at = 0;
+        while at < data.len() {
+            let e = self.op(|e| {
+                e.write_socket(handle, &data[at..]).map(|r| match r {
+                    Ok(n) => Entry::Number(n as i64),
+                    Err(e) => Entry::Unit(Err(e)),
+                })
+            })?;
+            match e {
+                Entry::Number(n) if n > 0 => at += n as usize,
+                Entry::Unit(Err(e)) => return Ok(Err(e)),
+                _ => return Ok(Err("broken pipe".into())),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Sends the end of what is written.
+    pub fn end_socket(&mut self, handle: Handle) -> Done {
+        self.op(|e| {
+            e.end_socket(handle);
+            Poll::Ready(Entry::Unit(Ok(())))
+        })
+        .map(|_| ())
+    }
+
     /// Ends a conversation.
     pub fn close(&mut self, handle: Handle) -> Done {
         self.op(|e| {
@@ -300,6 +375,16 @@ impl<'a> Cx<'a> {
                     Source::Stdin => {
                         if let Poll::Ready(b) = e.stdin() {
                             return Poll::Ready(Entry::Event(Event::Stdin(b.unwrap_or_default().into())));
+                        }
+                    }
+                    Source::Accept(h) => {
+                        if let Poll::Ready(c) = e.accept(h) {
+                            return Poll::Ready(Entry::Event(Event::Accepted(h, c)));
+                        }
+                    }
+                    Source::Socket(h) => {
+                        if let Poll::Ready(b) = e.read_socket(h) {
+                            return Poll::Ready(Entry::Event(Event::Socket(h, b.unwrap_or_default().into())));
                         }
                     }
                     Source::Until(at) => {

@@ -138,6 +138,11 @@ impl Values {
         self.0.get(name).and_then(|v| v.last()).map(String::as_str)
     }
 
+    /// The names of the flags given.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// The same without one flag.
     pub fn without(mut self, name: &str) -> Values {
         self.0.remove(name);

@@ -81,10 +81,8 @@ pub fn find(name: &str) -> Option<&'static Flag> {
 pub fn check(a: &Args) -> Result<(), Error> {
     let t = a.str("request-timeout");
     if !t.bytes().all(|c| c.is_ascii_digit()) && api::duration::parse(&t).is_err() {
-        return Err(Error::text(format!(
-            "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a \
-             corresponding time unit (e.g. 1s | 2m | 3h)"
-        )));
+        return Err(Error::text("Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a \
+             corresponding time unit (e.g. 1s | 2m | 3h)".to_string()));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::cx::{Chunk, Env, FileKind, Handle, Packet, Progress, Run};
 use api::wire::{Message, Request, Response};
 use core::task::Poll;
-use shell::sys::{TtyModes, Whence};
+use shell::sys::{Shutdown, SocketKind, TtyModes, Whence};
 use shell::{Child, Entry, Errno, ExitStatus, OpenFlags, Program, Spawn, Step, Sys};
 use sim::{Epoch, Instant};
 use std::sync::Arc;
@@ -244,5 +244,33 @@ impl Env for Host<'_> {
         let modes =
             if on { TtyModes { canonical: false, echo: false, signals: false } } else { TtyModes::default() };
         let _ = self.sys.tty_modes(0, modes);
+    }
+
+    fn listen(&mut self, address: core::net::SocketAddr) -> Result<(Handle, u16), String> {
+        let fd = self.sys.socket(SocketKind::Tcp, address.is_ipv6()).map_err(words)?;
+        let bound = self.sys.bind(fd, address).and_then(|()| self.sys.listen(fd, 16));
+        match bound.and_then(|()| self.sys.local_addr(fd)) {
+            Ok(a) => Ok((fd, a.port())),
+            Err(e) => {
+                let _ = self.sys.close(fd);
+                Err(words(e))
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: Handle) -> Poll<Result<Handle, String>> {
+        self.sys.accept(listener).map(|r| r.map(|(fd, _)| fd).map_err(words))
+    }
+
+    fn read_socket(&mut self, handle: Handle) -> Poll<Result<Vec<u8>, String>> {
+        self.sys.read(handle, READ_BYTES).map(|r| r.map_err(words))
+    }
+
+    fn write_socket(&mut self, handle: Handle, data: &[u8]) -> Poll<Result<usize, String>> {
+        self.sys.write(handle, data).map(|r| r.map_err(words))
+    }
+
+    fn end_socket(&mut self, handle: Handle) {
+        let _ = self.sys.shutdown(handle, Shutdown::Write);
     }
 }

@@ -447,7 +447,7 @@ impl Builder {
                 let pages = self.list(cx, api, &t, "application/json");
                 match cx.catch(pages)? {
                     Ok(pages) => {
-                        out.extend(pages.iter().flat_map(|p| list_items(p)).map(|v| Ok(info(&t, v))));
+                        out.extend(pages.iter().flat_map(list_items).map(|v| Ok(info(&t, v))));
                     }
                     Err(e) => out.push(Err(e)),
                 }

@@ -1,7 +1,7 @@
 //! What may run without end: watches, waiting, logs, streams. Each turn is replayed as a command is, then forgotten.
 
 use crate::command;
-use crate::commands::{delete, events, get, logs, rollout, stream, wait};
+use crate::commands::{delete, events, get, logs, port_forward, rollout, stream, wait};
 use crate::cx::{Cx, Done};
 use std::sync::Arc;
 
@@ -18,7 +18,9 @@ pub enum Task {
     Gone(delete::Gone),
     /// `logs -f`
     Logs(logs::Follow),
-    /// `exec`, `attach`, `port-forward`
+    /// `port-forward`
+    Forward(port_forward::Forward),
+    /// `exec`, `attach`
     Stream(stream::Session),
     /// `rollout status`
     Rollout(rollout::Status),
@@ -35,6 +37,7 @@ impl Task {
             Task::Events(t) => t.turn(cx),
             Task::Gone(t) => t.turn(cx),
             Task::Logs(t) => t.turn(cx),
+            Task::Forward(t) => t.turn(cx),
             Task::Stream(t) => t.turn(cx),
             Task::Rollout(t) => t.turn(cx),
             Task::Wait(t) => t.turn(cx),

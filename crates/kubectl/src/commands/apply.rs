@@ -308,7 +308,9 @@ fn server_side(cx: &mut Cx<'_>, plan: &Plan<'_>, api: &Api, info: &Info) -> Done
     let answer = api.call(cx, r);
     match cx.catch(answer)? {
         Ok(v) => Ok((v, "serverside-applied")),
-        Err(e) if e.reason() == "Conflict" && plan.manager != "" => Err(Error::Text(conflict(&e)).into()),
+        Err(e) if e.reason() == "Conflict" && !plan.manager.is_empty() => {
+            Err(Error::Text(conflict(&e)).into())
+        }
         Err(e) => Err(e.into()),
     }
 }
@@ -388,11 +390,17 @@ fn update(
                 return replace(cx, plan, api, info).map(|v| (v, "configured"));
             }
             Err(e) => {
-                if e.reason() == "Invalid" {
-                    return Err(e.into());
-                }
+                let source = gofmt::quote(&info.source);
                 return Err(e
-                    .prefixed(format!("error when patching {}: ", gofmt::quote(&info.source)))
+                    .prefixed(format!(
+                        "error when applying patch:\n{}\nto:\nResource: {}, GroupVersionKind: {}\nName: {}, Namespace: \
+                         {}\nfor: {source}: error when patching {source}: ",
+                        body.to_json(),
+                        gofmt::quote(&info.res.gvr()),
+                        gofmt::quote(&info.res.gvk()),
+                        gofmt::quote(&info.name),
+                        gofmt::quote(&info.namespace),
+                    ))
                     .into());
             }
         }

@@ -260,7 +260,7 @@ fn who_am_i(cx: &mut Cx<'_>, a: &Args) -> Done {
     if !u.get("uid").text().is_empty() {
         w.write(&format!("UID\t{}\n", u.get("uid").text()));
     }
-    if u.get("groups").len() > 0 {
+    if !u.get("groups").is_empty() {
         w.write(&format!("Groups\t{}\n", gofmt::value(u.get("groups"))));
     }
     for (k, x) in u.get("extra").entries() {

@@ -131,10 +131,6 @@ fn session(
             let _ = cx.remove_file(&path)?;
             return Ok(Edited::Cancelled("Edit cancelled, no changes made."));
         }
-        if edited.trim().is_empty() && String::from_utf8_lossy(&data).trim().is_empty() {
-            let _ = cx.remove_file(&path)?;
-            return Ok(Edited::Cancelled("Edit cancelled, saved file was empty."));
-        }
         let parsed = yaml::parse(&edited);
         let list = match parsed {
             Ok(v @ Value::Map(_)) if !v.kind().is_empty() => {

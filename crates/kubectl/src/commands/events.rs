@@ -81,7 +81,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     let mut view =
         View { types, all_namespaces: all, headings: !a.bool("no-headers"), printer, widths: Vec::new() };
     events.retain(|e| view.wants(e));
-    events.sort_by_key(|e| last_seen(e));
+    events.sort_by_key(last_seen);
     let watching = a.bool("watch");
     if events.is_empty() && !watching {
         if view.printer.is_none() {

@@ -147,7 +147,7 @@ fn service(a: &Args, i: &Info, kept: &mut Value) -> Result<Value, Error> {
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": selector},
         "status": {"loadBalancer": {}}
     });
-    if labels.len() > 0 {
+    if !labels.is_empty() {
         v.set(&["metadata", "labels"], labels);
     }
     if !ports.is_empty() {
@@ -183,17 +183,17 @@ fn selector(a: &Args, i: &Info) -> Result<Value, Error> {
     };
     let o = &i.object;
     match i.res.kind.as_str() {
-        "Pod" if o.labels().len() == 0 => missing("the pod has no labels and cannot be exposed".into()),
+        "Pod" if o.labels().is_empty() => missing("the pod has no labels and cannot be exposed".into()),
         "Pod" => Ok(o.labels().clone()),
         "Service" => match o.at(&["spec", "selector"]) {
-            s if s.len() > 0 => Ok(s.clone()),
+            s if !s.is_empty() => Ok(s.clone()),
             _ => missing("the service has no pod selector set".into()),
         },
         "ReplicationController" => Ok(o.at(&["spec", "selector"]).clone()),
         _ => {
             let s = o.at(&["spec", "selector"]);
             let expressions = s.get("matchExpressions");
-            if expressions.len() > 0 {
+            if !expressions.is_empty() {
                 let list: Vec<String> = expressions
                     .items()
                     .map(|e| {

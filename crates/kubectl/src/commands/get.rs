@@ -304,7 +304,7 @@ fn tables(
         let mut headings = true;
         while i < found.len() && found[i].0 == res {
             let t = &found[i].1;
-            if t.get("rows").len() > 0 {
+            if !t.get("rows").is_empty() {
                 table::write(&mut w, t, &style, headings);
                 headings = false;
             }
@@ -508,10 +508,10 @@ impl Watch {
         }
         let mut w = TabWriter::table();
         w.remember(&self.widths);
-        if v.get("columnDefinitions").len() > 0 {
+        if !v.get("columnDefinitions").is_empty() {
             self.shown = table::shown(v, self.style.wide);
         }
-        if self.headings && v.get("rows").len() > 0 {
+        if self.headings && !v.get("rows").is_empty() {
             let mut bare = v.clone();
             bare.insert("rows", Value::list());
             table::write(&mut w, &bare, &self.style, true);

@@ -7,6 +7,7 @@ mod certificate;
 mod common;
 mod config;
 mod create;
+mod debug;
 pub mod delete;
 mod describe;
 mod diff;
@@ -14,12 +15,14 @@ mod discovery;
 mod drain;
 mod edit;
 pub mod events;
+mod explain;
 mod expose;
 pub mod get;
 mod label;
 pub mod logs;
 mod nodes;
 mod patch;
+pub mod port_forward;
 mod proxy;
 mod prune;
 mod replace;
@@ -49,6 +52,7 @@ pub static ROOT: Command = Command {
         &expose::COMMAND,
         &run::COMMAND,
         &set::COMMAND,
+        &explain::COMMAND,
         &get::COMMAND,
         &edit::COMMAND,
         &delete::COMMAND,
@@ -66,6 +70,8 @@ pub static ROOT: Command = Command {
         &logs::COMMAND,
         &stream::ATTACH,
         &stream::EXEC,
+        &port_forward::COMMAND,
+        &debug::COMMAND,
         &auth::COMMAND,
         &events::COMMAND,
         &diff::COMMAND,

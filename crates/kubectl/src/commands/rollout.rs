@@ -459,10 +459,8 @@ impl Status {
                     "DELETED" => {
                         return fail("object has been deleted");
                     }
-                    "ADDED" | "MODIFIED" => {
-                        if self.look(cx, e.get("object"))? {
-                            cx.close(handle)?;
-                        }
+                    "ADDED" | "MODIFIED" if self.look(cx, e.get("object"))? => {
+                        cx.close(handle)?;
                     }
                     "ERROR" => {
                         cx.close(handle)?;

@@ -65,7 +65,7 @@ fn fail<T>(s: impl Into<String>) -> Done<T> {
 }
 
 /// Whether a text can name an image.
-fn is_image(s: &str) -> bool {
+pub fn is_image(s: &str) -> bool {
     let (name, digest) = s.split_once('@').map_or((s, None), |(n, d)| (n, Some(d)));
     let slash = name.rfind('/').map_or(0, |i| i + 1);
     let (path, tag) = match name[slash..].split_once(':') {

@@ -228,16 +228,26 @@ fn attach(cx: &mut Cx<'_>, a: &Args) -> Done {
     let api = cx.api(a)?;
     let word = a.words.join("/");
     let Some(pod) = pod_of(cx, a, &api, &word, false)?.pop() else { return fail("no pod found") };
-    attach_to(cx, a, &api, &pod, None)
+    let container = container(cx, a, &pod)?;
+    attach_to(cx, a, &api, &pod, &container, None)
 }
 
-fn attach_to(cx: &mut Cx<'_>, a: &Args, api: &Arc<Api>, pod: &Value, then: Option<Cleanup>) -> Done {
+fn attach_to(
+    cx: &mut Cx<'_>,
+    a: &Args,
+    api: &Arc<Api>,
+    pod: &Value,
+    container: &str,
+    then: Option<Cleanup>,
+) -> Done {
     let phase = pod.at(&["status", "phase"]).text();
     if matches!(phase, "Succeeded" | "Failed") {
         return fail(format!("cannot attach a container in a completed pod; current phase is {phase}"));
     }
-    let container = container(cx, a, pod)?;
-    let spec = pod.at(&["spec", "containers"]).items().find(|c| c.get("name").text() == container);
+    let spec = ["containers", "ephemeralContainers", "initContainers"]
+        .iter()
+        .flat_map(|l| pod.get("spec").get(l).items())
+        .find(|c| c.get("name").text() == container);
     let has_tty = spec.is_some_and(|c| c.get("tty").is_true());
     let (stdin, mut tty) = terminal(cx, a)?;
     if tty && !has_tty {
@@ -254,7 +264,7 @@ fn attach_to(cx: &mut Cx<'_>, a: &Args, api: &Arc<Api>, pod: &Value, then: Optio
         }
     }
     let path = format!("/api/v1/namespaces/{}/pods/{}/attach", pod.namespace(), pod.name());
-    let r = streaming(path, &container, stdin, tty);
+    let r = streaming(path, container, stdin, tty);
     let mut session = Session::open(cx, api, r, stdin, tty)?;
     session.then = then;
     Err(Stop::Enter(Box::new(Task::Stream(session))))
@@ -297,7 +307,40 @@ pub fn attach_to_new(cx: &mut Cx<'_>, a: &Args, api: &Arc<Api>, pod: &Value, rem
         let code = cleanup.run(cx)?;
         return Err(Stop::Exit(code));
     }
-    attach_to(cx, a, api, &live, Some(cleanup))
+    let container = container(cx, a, &live)?;
+    attach_to(cx, a, api, &live, &container, Some(cleanup))
+}
+
+/// Waits until a container runs and attaches to it; prints its log if it has ended already.
+pub fn attach_container(cx: &mut Cx<'_>, a: &Args, api: &Arc<Api>, pod: &Value, container: &str) -> Done {
+    let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name());
+    let limit = a.duration("pod-running-timeout").unsigned_abs();
+    let deadline = cx.now()? + core::time::Duration::from_nanos(limit);
+    loop {
+        let v = api.get(cx, &path)?;
+        let status = v.get("status").clone();
+        let state = ["containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses"]
+            .iter()
+            .flat_map(|l| status.get(l).items())
+            .find(|s| s.get("name").text() == container)
+            .map(|s| s.get("state").clone())
+            .unwrap_or_default();
+        if state.get("running").is_some() {
+            return attach_to(cx, a, api, &v, container, None);
+        }
+        if state.get("terminated").is_some() {
+            let r = Request::get(format!("{path}/log")).with_query("container", container);
+            let answer = api.send(cx, r)?;
+            if let api::wire::Body::Bytes(b) = &answer.body {
+                cx.out_bytes(b);
+            }
+            return Ok(());
+        }
+        if cx.now()? >= deadline {
+            return fail("timed out waiting for the condition");
+        }
+        cx.sleep(core::time::Duration::from_millis(250))?;
+    }
 }
 
 impl Cleanup {

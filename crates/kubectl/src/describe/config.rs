@@ -13,7 +13,7 @@ pub(super) fn namespace(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done 
     w.annotations(v.annotations());
     w.field(0, "Status", v.at(&["status", "phase"]).text());
     let conditions = v.at(&["status", "conditions"]);
-    if conditions.len() > 0 {
+    if !conditions.is_empty() {
         w.line(0, "Conditions:");
         w.line(1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
         w.line(1, "----\t------\t------------------\t------\t-------");
@@ -105,7 +105,7 @@ pub(super) fn quota(w: &mut W, i: &Info) {
     w.field(0, "Name", v.name());
     w.field(0, "Namespace", v.namespace());
     let scopes = v.at(&["spec", "scopes"]);
-    if scopes.len() > 0 {
+    if !scopes.is_empty() {
         let mut list: Vec<&str> = scopes.items().map(Value::text).collect();
         list.sort_unstable();
         w.field(0, "Scopes", list.join(", "));

@@ -77,7 +77,7 @@ impl W {
     /// The same with an indent.
     pub fn labels_at(&mut self, indent: &str, title: &str, inner: &str, labels: &Value) {
         self.put(0, format!("{indent}{title}:{inner}"));
-        if labels.len() == 0 {
+        if labels.is_empty() {
             self.line(0, "<none>");
             return;
         }

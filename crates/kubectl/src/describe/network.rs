@@ -23,7 +23,7 @@ fn endpoints_text(slices: &[Value], port_name: &str) -> String {
             r.is_null() || r.is_true()
         });
         let ready: Vec<&str> = ready.map(|e| e.get("addresses")[0].text()).collect();
-        if s.get("ports").len() == 0 {
+        if s.get("ports").is_empty() {
             all.extend(ready.iter().map(|a| (*a).to_owned()));
         }
         for p in s.get("ports").items().filter(|p| p.get("name").text() == port_name) {
@@ -64,7 +64,7 @@ pub(super) fn service(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
     w.field(0, "IP", spec.get("clusterIP").text());
     let ips = texts(spec.get("clusterIPs"));
     w.field(0, "IPs", or(&ips, "<none>"));
-    if spec.get("externalIPs").len() > 0 {
+    if !spec.get("externalIPs").is_empty() {
         w.field(0, "External IPs", texts(spec.get("externalIPs")));
     }
     if !spec.get("loadBalancerIP").text().is_empty() {
@@ -74,7 +74,7 @@ pub(super) fn service(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
         w.field(0, "External Name", spec.get("externalName").text());
     }
     let ingress = v.at(&["status", "loadBalancer", "ingress"]);
-    if ingress.len() > 0 {
+    if !ingress.is_empty() {
         let list: Vec<String> = ingress
             .items()
             .map(|x| {
@@ -110,7 +110,7 @@ pub(super) fn service(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
     if spec.get("healthCheckNodePort").int() != 0 {
         w.field(0, "HealthCheck NodePort", spec.get("healthCheckNodePort").int());
     }
-    if spec.get("loadBalancerSourceRanges").len() > 0 {
+    if !spec.get("loadBalancerSourceRanges").is_empty() {
         w.field(0, "LoadBalancer Source Ranges", texts(spec.get("loadBalancerSourceRanges")));
     }
     d.write_events(w, i)
@@ -129,7 +129,7 @@ pub(super) fn endpoints(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done 
             let text = list.join(",");
             w.field(1, label, or(&text, "<none>"));
         }
-        if s.get("ports").len() > 0 {
+        if !s.get("ports").is_empty() {
             w.line(1, "Ports:");
             w.line(2, "Name\tPort\tProtocol");
             w.line(2, "----\t----\t--------");
@@ -157,7 +157,7 @@ pub(super) fn endpoint_slice(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> 
     w.labels("Labels", v.labels());
     w.annotations(v.annotations());
     w.field(0, "AddressType", v.get("addressType").text());
-    if v.get("ports").len() == 0 {
+    if v.get("ports").is_empty() {
         w.line(0, "Ports: <unset>");
     } else {
         w.line(0, "Ports:");
@@ -172,7 +172,7 @@ pub(super) fn endpoint_slice(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> 
             );
         }
     }
-    if v.get("endpoints").len() == 0 {
+    if v.get("endpoints").is_empty() {
         w.line(0, "Endpoints: <none>");
     } else {
         w.line(0, "Endpoints:");
@@ -190,7 +190,7 @@ pub(super) fn endpoint_slice(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> 
         w.field(2, "NodeName", or(e.get("nodeName").text(), "<unset>"));
         w.field(2, "Zone", or(e.get("zone").text(), "<unset>"));
         let zones = e.at(&["hints", "forZones"]);
-        if zones.len() > 0 {
+        if !zones.is_empty() {
             let list: Vec<&str> = zones.items().map(|z| z.get("name").text()).collect();
             w.line(2, "Hints:");
             w.field(3, "For Zones", list.join(","));
@@ -254,7 +254,7 @@ pub(super) fn ingress(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
     let default = spec.get("defaultBackend");
     let default = if default.is_null() { "<default>".to_owned() } else { backend(d, &i.namespace, default)? };
     w.field(0, "Default backend", &default);
-    if spec.get("tls").len() > 0 {
+    if !spec.get("tls").is_empty() {
         w.line(0, "TLS:");
         for t in spec.get("tls").items() {
             let hosts = texts(t.get("hosts"));
@@ -339,13 +339,13 @@ pub(super) fn network_policy(w: &mut W, i: &Info) {
 }
 
 fn rules(w: &mut W, list: &Value, peers: &str, what: &str, word: &str) {
-    if list.len() == 0 {
+    if list.is_empty() {
         w.line(2, format!("<none> (Selected pods are isolated for {word} connectivity)"));
         return;
     }
     let whom = if what == "From" { "source" } else { "destination" };
     for (n, r) in list.items().enumerate() {
-        if r.get("ports").len() == 0 {
+        if r.get("ports").is_empty() {
             w.line(2, "To Port: <any> (traffic allowed to all ports)");
         }
         for p in r.get("ports").items() {
@@ -353,7 +353,7 @@ fn rules(w: &mut W, list: &Value, peers: &str, what: &str, word: &str) {
             let port = if p.get("port").is_null() { "<any>".into() } else { gofmt::value(p.get("port")) };
             w.line(2, format!("To Port: {port}/{protocol}"));
         }
-        if r.get(peers).len() == 0 {
+        if r.get(peers).is_empty() {
             w.line(2, format!("{what}: <any> (traffic not restricted by {whom})"));
         }
         for p in r.get(peers).items() {

@@ -58,7 +58,7 @@ fn percent(q: Quantity, of: Quantity) -> i64 {
 }
 
 fn quantities(w: &mut W, title: &str, list: &Value) {
-    if list.len() == 0 {
+    if list.is_empty() {
         return;
     }
     w.line(0, format!("{title}:"));
@@ -117,7 +117,7 @@ pub(super) fn node(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
     if !spec.get("podCIDR").text().is_empty() {
         w.field(0, "PodCIDR", spec.get("podCIDR").text());
     }
-    if spec.get("podCIDRs").len() > 0 {
+    if !spec.get("podCIDRs").is_empty() {
         let list: Vec<&str> = spec.get("podCIDRs").items().map(Value::text).collect();
         w.field(0, "PodCIDRs", list.join(","));
     }
@@ -130,7 +130,7 @@ pub(super) fn node(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
 
 fn taints(w: &mut W, list: &Value) {
     w.put(0, "Taints:\t");
-    if list.len() == 0 {
+    if list.is_empty() {
         w.line(0, "<none>");
         return;
     }
@@ -149,7 +149,7 @@ fn taints(w: &mut W, list: &Value) {
 }
 
 fn conditions(w: &mut W, list: &Value) {
-    if list.len() == 0 {
+    if list.is_empty() {
         return;
     }
     w.line(0, "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage");
@@ -204,8 +204,11 @@ fn pods(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
     let pods = crate::resource::list_items(&list);
     let now = d.cx.civil()?;
     let status = i.object.get("status");
-    let allocatable =
-        if status.get("allocatable").len() > 0 { status.get("allocatable") } else { status.get("capacity") };
+    let allocatable = if !status.get("allocatable").is_empty() {
+        status.get("allocatable")
+    } else {
+        status.get("capacity")
+    };
     let of = |name: &str| Quantity::or_zero(allocatable.get(name));
     w.field(0, "Non-terminated Pods", format!("({} in total)", pods.len()));
     w.line(1, "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge");

@@ -55,7 +55,7 @@ pub(super) fn pod(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
     }
     w.field(0, "IP", status.get("podIP").text());
     let ips = status.get("podIPs");
-    w.line(0, if ips.len() == 0 { "IPs:\t<none>" } else { "IPs:" });
+    w.line(0, if ips.is_empty() { "IPs:\t<none>" } else { "IPs:" });
     for ip in ips.items() {
         w.field(1, "IP", ip.get("ip").text());
     }
@@ -70,7 +70,7 @@ pub(super) fn pod(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
         w.line(0, "Resources:");
         super::template::resources(w, spec.get("resources"), 1);
     }
-    if spec.get("initContainers").len() > 0 {
+    if !spec.get("initContainers").is_empty() {
         containers(
             w,
             "Init Containers",
@@ -81,7 +81,7 @@ pub(super) fn pod(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
         );
     }
     containers(w, "Containers", spec.get("containers"), status.get("containerStatuses"), v, "");
-    if spec.get("ephemeralContainers").len() > 0 {
+    if !spec.get("ephemeralContainers").is_empty() {
         containers(
             w,
             "Ephemeral Containers",
@@ -91,7 +91,7 @@ pub(super) fn pod(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
             "",
         );
     }
-    if spec.get("readinessGates").len() > 0 {
+    if !spec.get("readinessGates").is_empty() {
         w.line(0, "Readiness Gates:\n  Type\tStatus");
         for g in spec.get("readinessGates").items() {
             let ty = g.get("conditionType").text();
@@ -99,7 +99,7 @@ pub(super) fn pod(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
             w.line(1, format!("{ty} \t{} ", or(status, "<none>")));
         }
     }
-    if status.get("conditions").len() > 0 {
+    if !status.get("conditions").is_empty() {
         w.line(0, "Conditions:\n  Type\tStatus");
         for c in status.get("conditions").items() {
             w.line(1, format!("{} \t{} ", c.get("type").text(), c.get("status").text()));

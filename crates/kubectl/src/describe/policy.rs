@@ -58,7 +58,7 @@ pub(super) fn autoscaler(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done
             status.get("desiredReplicas").int()
         ),
     );
-    if status.get("conditions").len() > 0 {
+    if !status.get("conditions").is_empty() {
         w.line(0, "Conditions:");
         w.line(1, "Type\tStatus\tReason\tMessage");
         w.line(1, "----\t------\t------\t-------");
@@ -164,7 +164,7 @@ fn behavior(w: &mut W, b: &Value) {
         if r.get("stabilizationWindowSeconds").is_some() {
             w.line(2, format!("Stabilization Window: {} seconds", r.get("stabilizationWindowSeconds").int()));
         }
-        if r.get("policies").len() > 0 {
+        if !r.get("policies").is_empty() {
             w.line(2, format!("Select Policy: {}", or(r.get("selectPolicy").text(), "Max")));
             w.line(2, "Policies:");
             for p in r.get("policies").items() {

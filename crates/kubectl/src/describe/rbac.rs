@@ -18,7 +18,7 @@ pub(super) fn role(w: &mut W, i: &Info) {
     w.line(1, "Resources\tNon-Resource URLs\tResource Names\tVerbs");
     w.line(1, "---------\t-----------------\t--------------\t-----");
     let texts = |v: &Value| -> Vec<String> { v.items().map(|s| s.text().to_owned()).collect() };
-    let mut rows: Vec<(String, Vec<String>, Vec<String>, Vec<String>)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for r in v.get("rules").items() {
         let verbs = texts(r.get("verbs"));
         let names = texts(r.get("resourceNames"));
@@ -45,7 +45,7 @@ pub(super) fn role(w: &mut W, i: &Info) {
             add(&mut rows, String::new(), vec![u], Vec::new(), &verbs);
         }
     }
-    rows.sort_by(|a, b| key(a).cmp(&key(b)));
+    rows.sort_by_key(key);
     for (resource, urls, names, verbs) in rows {
         w.line(1, format!("{resource}\t{}\t{}\t{}", list(urls), list(names), list(verbs)));
     }

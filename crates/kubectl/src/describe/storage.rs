@@ -74,7 +74,7 @@ pub(super) fn claim(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
         w.field(0, "Used By", "<none>");
     }
     let conditions = status.get("conditions");
-    if conditions.len() > 0 {
+    if !conditions.is_empty() {
         w.line(0, "Conditions:\n  Type\tStatus\tLastProbeTime\tLastTransitionTime\tReason\tMessage");
         w.line(1, "----\t------\t-----------------\t------------------\t------\t-------");
         for c in conditions.items() {
@@ -146,7 +146,7 @@ pub(super) fn volume(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
 fn node_term(w: &mut W, n: usize, t: &Value) {
     w.put(2, format!("Term {n}:\t"));
     let all = t.get("matchExpressions");
-    if all.len() == 0 {
+    if all.is_empty() {
         w.line(0, "<none>");
     }
     for (k, e) in all.items().enumerate() {
@@ -178,7 +178,7 @@ pub(super) fn class(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done {
     let expand = if expand.is_null() { "<unset>" } else { super::truth(expand.is_true()) };
     w.field(0, "AllowVolumeExpansion", expand);
     let mount = v.get("mountOptions");
-    if mount.len() == 0 {
+    if mount.is_empty() {
         w.field(0, "MountOptions", "<none>");
     } else {
         w.line(0, "MountOptions:");

@@ -12,7 +12,7 @@ pub fn pod_template(w: &mut W, t: &Value) {
         return;
     }
     w.labels_at("  ", "Labels", "\t", t.labels());
-    if t.annotations().len() > 0 {
+    if !t.annotations().is_empty() {
         w.annotations_at("  ", "Annotations", t.annotations());
     }
     let spec = t.get("spec");
@@ -21,7 +21,7 @@ pub fn pod_template(w: &mut W, t: &Value) {
         w.line(0, format!("  Service Account:\t{account}"));
     }
     let pod = Value::Null;
-    if spec.get("initContainers").len() > 0 {
+    if !spec.get("initContainers").is_empty() {
         containers(w, "Init Containers", spec.get("initContainers"), &Value::Null, &pod, "  ");
     }
     containers(w, "Containers", spec.get("containers"), &Value::Null, &pod, "  ");
@@ -37,7 +37,7 @@ pub fn pod_template(w: &mut W, t: &Value) {
 
 /// A list of containers; `pod` resolves field references.
 pub fn containers(w: &mut W, title: &str, list: &Value, statuses: &Value, pod: &Value, space: &str) {
-    let none = if list.len() == 0 { " <none>" } else { "" };
+    let none = if list.is_empty() { " <none>" } else { "" };
     w.line(0, format!("{space}{title}:{none}"));
     for c in list.items() {
         let status = statuses.items().find(|s| s.get("name") == c.get("name"));
@@ -68,7 +68,7 @@ fn container(w: &mut W, c: &Value, status: Option<&Value>, pod: &Value, space: &
         }
     }
     for (label, key) in [("Command", "command"), ("Args", "args")] {
-        if c.get(key).len() > 0 {
+        if !c.get(key).is_empty() {
             w.line(2, format!("{label}:"));
             for word in c.get(key).items() {
                 word.text().split('\n').for_each(|l| w.line(3, l));
@@ -136,7 +136,7 @@ fn state(w: &mut W, label: &str, s: &Value) {
 /// `Limits:` and `Requests:`
 pub fn resources(w: &mut W, r: &Value, level: usize) {
     for (label, key) in [("Limits", "limits"), ("Requests", "requests")] {
-        if r.get(key).len() == 0 {
+        if r.get(key).is_empty() {
             continue;
         }
         w.line(level, format!("{label}:"));
@@ -183,7 +183,7 @@ fn probe(p: &Value) -> String {
 
 fn environment(w: &mut W, c: &Value, pod: &Value) {
     let from = c.get("envFrom");
-    if from.len() > 0 {
+    if !from.is_empty() {
         w.line(2, "Environment Variables from:");
         for e in from.items() {
             let (kind, source) = if e.get("configMapRef").is_some() {
@@ -198,7 +198,7 @@ fn environment(w: &mut W, c: &Value, pod: &Value) {
         }
     }
     let env = c.get("env");
-    w.line(2, if env.len() == 0 { "Environment:\t<none>" } else { "Environment:" });
+    w.line(2, if env.is_empty() { "Environment:\t<none>" } else { "Environment:" });
     for e in env.items() {
         let name = e.get("name").text();
         let from = e.get("valueFrom");
@@ -281,7 +281,7 @@ fn mounts(w: &mut W, c: &Value) {
         );
     }
     let devices = c.get("volumeDevices");
-    if devices.len() > 0 {
+    if !devices.is_empty() {
         w.line(2, "Devices:");
         for d in devices.items() {
             w.line(3, format!("{} from {}", d.get("devicePath").text(), d.get("name").text()));
@@ -291,7 +291,7 @@ fn mounts(w: &mut W, c: &Value) {
 
 /// `Volumes:`
 pub fn volumes(w: &mut W, list: &Value, space: &str) {
-    if list.len() == 0 {
+    if list.is_empty() {
         w.line(0, format!("{space}Volumes:\t<none>"));
         return;
     }
@@ -417,7 +417,7 @@ fn projected(w: &mut W, s: &Value) {
 /// `Tolerations:`
 pub fn tolerations(w: &mut W, indent: &str, list: &Value) {
     w.put(0, format!("{indent}Tolerations:\t"));
-    if list.len() == 0 {
+    if list.is_empty() {
         w.line(0, "<none>");
         return;
     }
@@ -447,7 +447,7 @@ pub fn tolerations(w: &mut W, indent: &str, list: &Value) {
 
 /// `Topology Spread Constraints:`
 pub fn topology(w: &mut W, list: &Value, indent: &str) {
-    if list.len() == 0 {
+    if list.is_empty() {
         return;
     }
     w.put(0, format!("{indent}Topology Spread Constraints:\t"));

@@ -57,7 +57,7 @@ pub(super) fn deployment(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Done
         );
     }
     pod_template(w, spec.get("template"));
-    if status.get("conditions").len() > 0 {
+    if !status.get("conditions").is_empty() {
         w.line(0, "Conditions:\n  Type\tStatus\tReason");
         w.line(1, "----\t------\t------");
         for c in status.get("conditions").items() {
@@ -120,7 +120,7 @@ pub(super) fn replication_controller(d: &mut Describer<'_, '_>, w: &mut W, i: &I
 
 fn conditions(w: &mut W, v: &Value) {
     let list = v.at(&["status", "conditions"]);
-    if list.len() > 0 {
+    if !list.is_empty() {
         w.line(0, "Conditions:\n  Type\tStatus\tReason");
         w.line(1, "----\t------\t------");
         for c in list.items() {
@@ -196,7 +196,7 @@ pub(super) fn stateful_set(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> Do
 }
 
 fn claims(w: &mut W, templates: &Value) {
-    if templates.len() == 0 {
+    if templates.is_empty() {
         w.field(0, "Volume Claims", "<none>");
         return;
     }

@@ -219,7 +219,7 @@ fn set_credentials(cx: &mut Cx<'_>, a: &Args) -> Done {
         let args: Value = a.list("exec-arg").iter().map(Value::from).collect();
         entry.set(&["exec", "command"], a.str("exec-command"));
         entry.set(&["exec", "apiVersion"], a.str("exec-api-version"));
-        entry.set(&["exec", "args"], if args.len() > 0 { args } else { Value::Null });
+        entry.set(&["exec", "args"], if !args.is_empty() { args } else { Value::Null });
         entry.set(&["exec", "env"], Value::Null);
         entry.set(&["exec", "provideClusterInfo"], a.bool("exec-provide-cluster-info"));
     }

@@ -168,7 +168,7 @@ pub(super) fn tidy(v: &Value) -> Value {
         items.sort_by(|a, b| a.get("name").text().cmp(b.get("name").text()));
         out.insert(list, if items.is_empty() { Value::Null } else { Value::from(items) });
     }
-    if v.get("preferences").len() > 0 {
+    if !v.get("preferences").is_empty() {
         out.insert("preferences", v.get("preferences"));
     }
     out
@@ -176,7 +176,7 @@ pub(super) fn tidy(v: &Value) -> Value {
 
 fn redact(v: &mut Value) {
     for list in ["clusters", "users"] {
-        if v.get(list).len() == 0 {
+        if v.get(list).is_empty() {
             continue;
         }
         for e in v.slot(&[list]).list_mut() {

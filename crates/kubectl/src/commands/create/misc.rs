@@ -264,7 +264,7 @@ fn token(cx: &mut Cx<'_>, a: &Args) -> Done {
     let mut v =
         obj!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": {}});
     let audiences: Value = a.list("audience").iter().map(Value::from).collect();
-    v.set(&["spec", "audiences"], if audiences.len() > 0 { audiences } else { Value::Null });
+    v.set(&["spec", "audiences"], if !audiences.is_empty() { audiences } else { Value::Null });
     if seconds > 0 {
         v.set(&["spec", "expirationSeconds"], seconds);
     }

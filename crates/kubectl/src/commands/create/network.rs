@@ -303,7 +303,7 @@ fn ingress(cx: &mut Cx<'_>, a: &Args) -> Done {
             .map(|(s, hosts)| {
                 let hosts: Value = hosts.into_iter().filter(|h| !h.is_empty()).collect();
                 let mut t = Value::map();
-                if hosts.len() > 0 {
+                if !hosts.is_empty() {
                     t.insert("hosts", hosts);
                 }
                 if !s.is_empty() {

@@ -105,6 +105,9 @@ pub fn update(
         let r = change(cx, &i, &mut v);
         let trouble = cx.catch(r)?.err();
         let same = v == i.object;
+        if let Some(cause) = a.change_cause() {
+            *v.slot(&["metadata", "annotations", "kubernetes.io/change-cause"]) = cause.into();
+        }
         if a.bool("local") || dry == DryRun::Client {
             if !same || !silent_same || a.bool("local") {
                 printer.print(cx, &v, keep)?;
@@ -142,7 +145,7 @@ pub fn pod_spec<'a>(i: &Info, v: &'a mut Value) -> Option<&'a mut Value> {
 /// Lends the containers whose names fit a pattern with `*`.
 pub fn each_container(spec: &mut Value, list: &str, pattern: &str, mut f: impl FnMut(&mut Value)) -> usize {
     let mut n = 0;
-    if spec.get(list).len() == 0 {
+    if spec.get(list).is_empty() {
         return 0;
     }
     for c in spec.slot(&[list]).list_mut() {

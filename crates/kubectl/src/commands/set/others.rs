@@ -136,7 +136,7 @@ fn selector(cx: &mut Cx<'_>, a: &Args) -> Done {
         if i.res.kind != "Service" {
             return fail(format!("setting a selector is only supported for Services, not {}", i.res.kind));
         }
-        if parsed.get("matchExpressions").len() > 0 {
+        if !parsed.get("matchExpressions").is_empty() {
             return fail(format!("match expression {expression} not supported on this object"));
         }
         if !version.is_empty() {
