@@ -13,6 +13,7 @@ pub mod client;
 mod custom;
 mod discovery;
 mod eviction;
+mod managed;
 mod openapi;
 mod pipeline;
 mod raw;
