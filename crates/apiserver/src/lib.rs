@@ -29,7 +29,7 @@ mod table;
 mod watch;
 
 pub use client::{Client, Identity, Patch};
-pub use raw::raw_json;
+pub use raw::{pretty_json, raw_json};
 pub use registry::{Registry, ResId, Resource};
 pub use request::{KubeletCall, Op, Options, Outcome, Verb};
 pub use server::{ApiServer, Settings};

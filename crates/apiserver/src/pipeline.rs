@@ -283,7 +283,7 @@ impl ApiServer {
                 v = d.value;
                 d.unknown
             }
-            None => self.prune_custom(r, &mut v)?,
+            None => api::structural::prune(crate::custom::schema_of(r), &mut v),
         };
         self.report_unknown(cx, r, op, unknown)?;
         Ok(v)
@@ -332,11 +332,6 @@ impl ApiServer {
         Ok(())
     }
 
-    /// Custom resources: what their structural schema prunes. Fields of the root and of metadata are always known.
-    fn prune_custom(&self, _r: &Resource, _v: &mut Value) -> Result<Vec<String>, Status> {
-        Ok(Vec::new())
-    }
-
     fn create(&mut self, cx: &mut Cx, r: &Arc<Resource>, op: Op) -> Result<Value, Status> {
         let mut v = self.decode_object(cx, r, &op)?;
         v = self.to_storage(r, v);
@@ -357,7 +352,8 @@ impl ApiServer {
             return Err(Status::new(500, "", m));
         }
         self.begin(cx, &mut v);
-        (s.rules.defaults)(&mut v);
+        self.check_definition(&s, &v)?;
+        defaults(&s, &mut v);
         if op.options.patch != Some(PatchType::Apply) {
             self.track(cx, r, &s, &op, Value::null(), &mut v);
         }
@@ -365,6 +361,9 @@ impl ApiServer {
         admission::mutate(self, cx, &mut attempt)?;
         v = attempt.new;
         (s.rules.prepare)(&mut v, None);
+        if s.builtin.is_none() && self.has_subresource(&s, "status") {
+            v.remove(&["status"]);
+        }
         if s.rules.generation || s.builtin.is_none() {
             v.set(&["metadata", "generation"], 1);
         }
@@ -376,6 +375,7 @@ impl ApiServer {
         let mut errors = Errors::default();
         validate_meta(&s, &v, &mut errors);
         (s.rules.validate)(&v, &mut errors);
+        crate::custom::validate(&s, &v, None, &mut errors);
         if !errors.is_empty() {
             self.free_unused(&s, &v, None);
             return Err(Status::invalid(&s.group, &s.kind, v.name(), &errors));
@@ -554,7 +554,7 @@ impl ApiServer {
             new = old.clone();
             new.set(&["spec", "finalizers"], finalizers);
         }
-        (s.rules.defaults)(&mut new);
+        defaults(s, &mut new);
         if op.options.patch != Some(PatchType::Apply) {
             self.track(cx, r, s, op, &old, &mut new);
         }
@@ -563,6 +563,14 @@ impl ApiServer {
         let Attempt { old, mut new, .. } = attempt;
         if op.sub.is_empty() {
             (s.rules.prepare)(&mut new, Some(&old));
+            if s.builtin.is_none() && self.has_subresource(s, "status") {
+                match old.get("status") {
+                    Value::Null => {
+                        new.remove(&["status"]);
+                    }
+                    status => new.insert("status", status),
+                }
+            }
             self.allocate(s, &mut new, Some(&old))?;
         }
         if let Some(ty) = s.ty {
@@ -589,6 +597,12 @@ impl ApiServer {
             validate_meta(s, &new, &mut errors);
             (s.rules.validate)(&new, &mut errors);
             (s.rules.validate_update)(&new, &old, &mut errors);
+        } else if op.sub == "ephemeralcontainers" {
+            api::kinds::pod::ephemeral_update(&new, &old, &mut errors);
+            (s.rules.validate)(&new, &mut errors);
+        }
+        if errors.is_empty() || op.sub != "status" {
+            crate::custom::validate(s, &new, Some(&old), &mut errors);
         }
         if !errors.is_empty() {
             self.free_unused(s, &new, Some(&old));
@@ -711,6 +725,9 @@ impl ApiServer {
                 finalizers.retain(|f| f != FINALIZER_ORPHAN && f != FINALIZER_FOREGROUND);
             }
             _ => {}
+        }
+        if s.kind == "CustomResourceDefinition" && !old.is_terminating() {
+            add(&mut finalizers, crate::custom::CLEANUP);
         }
         if finalizers.is_empty() {
             new.remove(&["metadata", "finalizers"]);
@@ -851,7 +868,7 @@ impl ApiServer {
         self.store.put(cx.now, cause, s.id, key, v)
     }
 
-    fn uncommit(&mut self, cx: &Cx, s: &Resource, key: &Name) -> Option<Value> {
+    pub(crate) fn uncommit(&mut self, cx: &Cx, s: &Resource, key: &Name) -> Option<Value> {
         let cause = self.note(cx, s, key, "delete");
         self.store.delete(cx.now, cause, s.id, key)
     }
@@ -866,7 +883,7 @@ impl ApiServer {
     }
 
     /// What has to follow a write inside the server itself.
-    fn after_write(&mut self, _cx: &mut Cx, s: &Resource, old: Option<&Value>, new: Option<&Value>) {
+    fn after_write(&mut self, cx: &mut Cx, s: &Resource, old: Option<&Value>, new: Option<&Value>) {
         if s.kind == "Service" && s.group.is_empty() {
             match (old, new) {
                 (Some(old), None) => self.release(old),
@@ -876,6 +893,14 @@ impl ApiServer {
         }
         if s.kind == "CustomResourceDefinition" {
             self.serve_definitions();
+            if let Some(new) = new {
+                self.settle_definition(cx, s, new);
+            }
+        } else if s.builtin.is_none() && new.is_none() {
+            self.reap_definition(cx, s);
+        }
+        if s.kind == "Service" && s.group.is_empty() {
+            self.note_address(cx, old, new);
         }
     }
 }
@@ -888,6 +913,13 @@ fn check_apply(op: &Op) -> Result<(), Status> {
         return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &e));
     }
     Ok(())
+}
+
+fn defaults(s: &Resource, v: &mut Value) {
+    (s.rules.defaults)(v);
+    if s.builtin.is_none() {
+        api::structural::default(crate::custom::schema_of(s), v);
+    }
 }
 
 fn add(list: &mut Vec<SmolStr>, x: &str) {
@@ -1066,7 +1098,7 @@ pub(crate) fn validate_labels(at: &At<'_>, labels: &Value, errors: &mut Errors) 
             errors.invalid(at, k.as_str(), &m);
         }
         for m in names::label_value(v.text()) {
-            errors.invalid(&at.key(k), v.text(), &m);
+            errors.invalid(at, v.text(), &m);
         }
     }
 }

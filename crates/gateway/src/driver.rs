@@ -90,7 +90,7 @@ impl Driver {
             return convert::plain(503, "nodes are not ready yet\n");
         }
         match self.world.request(request) {
-            Outcome::Done(r) => convert::response(self.world.api(), &r),
+            Outcome::Done(r) => convert::response(self.world.api(), &r, convert::wants_pretty(request)),
             Outcome::Watch(watch, head) => {
                 let (to, from) = mpsc::unbounded_channel::<Chunk>();
                 let body = Body::from_stream(futures_util::stream::unfold(from, |mut from| async {
@@ -104,7 +104,7 @@ impl Driver {
             }
             Outcome::Kubelet(_) => {
                 let s = apiserver::Status::internal("no kubelet answers for this node");
-                convert::response(self.world.api(), &api::wire::Response::object(500, s.to_value()))
+                convert::response(self.world.api(), &api::wire::Response::object(500, s.to_value()), false)
             }
         }
     }
