@@ -154,7 +154,8 @@ impl Decoder {
         match (ty, v) {
             (_, Value::Null) => Ok(Value::Null),
             (Ty::Any, v) => Ok(v.clone()),
-            (Ty::Str | Ty::Bytes, Value::Str(_)) => Ok(v.clone()),
+            (Ty::Str, Value::Str(_)) => Ok(v.clone()),
+            (Ty::Bytes, Value::Str(s)) => base64_text(s).map(|()| v.clone()),
             (Ty::Bool, Value::Bool(_)) => Ok(v.clone()),
             (Ty::Int32, Value::Int(i)) if i32::try_from(*i).is_ok() => Ok(v.clone()),
             (Ty::Int64, Value::Int(_)) => Ok(v.clone()),
@@ -214,6 +215,23 @@ fn dropped(ty: &'static Type, f: &Field, v: &Value) -> bool {
         _ => false,
     };
     scalar && ty.go_field(f.name()).is_none_or(|g| g.omit && !g.is_pointer())
+}
+
+/// Checks base64 as Go decodes it: the position of the first byte that does not belong.
+fn base64_text(s: &str) -> Result<(), String> {
+    let bytes: Vec<(usize, u8)> =
+        s.bytes().enumerate().filter(|(_, b)| !matches!(b, b'\n' | b'\r')).collect();
+    let error = |at: usize| Err(format!("illegal base64 data at input byte {at}"));
+    let padding = bytes.iter().rev().take_while(|(_, b)| *b == b'=').count().min(2);
+    let (data, _) = bytes.split_at(bytes.len() - padding);
+    if let Some((i, _)) = data.iter().find(|(_, b)| !b.is_ascii_alphanumeric() && !matches!(b, b'+' | b'/')) {
+        return error(*i);
+    }
+    match (data.len() % 4, padding) {
+        (0, 0) | (2, 2) | (3, 1) => Ok(()),
+        (_, 0) => error(s.len().saturating_sub(data.len() % 4)),
+        _ => error(data.len()),
+    }
 }
 
 const QUANTITY_RULE: &str =

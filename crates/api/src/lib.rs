@@ -4,6 +4,7 @@
 //! decoding, defaulting, patches and printing, all of which walk a [`Value`] and a [`schema`]. Storage, watches and the
 //! request pipeline are left to `apiserver`.
 
+pub mod cel;
 pub mod decode;
 pub mod duration;
 pub mod field;
@@ -21,6 +22,7 @@ pub mod pattern;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
+pub mod structural;
 mod value;
 pub mod views;
 pub mod wire;

@@ -31,7 +31,9 @@ const ENV_NAME_STRICT: &str = "a valid environment variable name must consist of
 pub type Messages = Vec<String>;
 
 fn too_long(max: usize) -> String {
-    format!("must be no more than {max} bytes")
+    // Upstream counts bytes everywhere but says so only of the shorter ones.
+    let unit = if max == 253 { "characters" } else { "bytes" };
+    format!("must be no more than {max} {unit}")
 }
 
 fn alnum(c: u8) -> bool {

@@ -80,6 +80,7 @@ impl ApiServer {
             now,
             cause: Cause::NONE,
             user: crate::auth::User::new("system:apiserver", &["system:masters"]),
+            agent: "kube-apiserver".into(),
             warnings: Vec::new(),
         };
         let op = Op {

@@ -136,8 +136,13 @@ impl Client<'_> {
             let why = forbidden_message(&self.identity.user, &a);
             return Err(Status::forbidden(&r.group, &r.plural, &op.name, &why));
         }
-        let mut cx =
-            Cx { now: self.now, cause: self.cause, user: self.identity.user.clone(), warnings: Vec::new() };
+        let mut cx = Cx {
+            now: self.now,
+            cause: self.cause,
+            user: self.identity.user.clone(),
+            agent: self.identity.manager.clone(),
+            warnings: Vec::new(),
+        };
         self.api.execute(&mut cx, op).map(|(_, v)| v)
     }
 

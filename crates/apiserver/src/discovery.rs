@@ -70,6 +70,8 @@ const CHECKS: &[&str] = &[
     "shutdown",
 ];
 
+const OPENAPI_PROTO: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
 fn text(s: String) -> Response {
     Response {
         status: 200,
@@ -93,6 +95,14 @@ impl ApiServer {
             ["version"] => version(),
             ["healthz" | "livez" | "readyz"] => return Some(self.health(parts[0], req)),
             ["healthz" | "livez" | "readyz", _] => return Some(text("ok".into())),
+            // Whoever asks for protobuf gets the empty document: it knows no kinds, and clients go on without.
+            ["openapi", "v2"] if req.header("accept").is_some_and(|a| a.contains("proto")) => {
+                return Some(Response {
+                    headers: vec![("content-type".into(), OPENAPI_PROTO.into())],
+                    body: Body::text(""),
+                    ..text(String::new())
+                });
+            }
             ["openapi", "v2"] => self.openapi_v2(),
             ["openapi", "v3"] => self.openapi_index(),
             ["openapi", "v3", "api", v] if self.registry.has_group("", Some(v)) => self.openapi_group("", v),

@@ -13,6 +13,7 @@ pub mod client;
 mod custom;
 mod discovery;
 mod eviction;
+mod managed;
 mod openapi;
 mod pipeline;
 mod raw;
@@ -29,7 +30,7 @@ mod table;
 mod watch;
 
 pub use client::{Client, Identity, Patch};
-pub use raw::raw_json;
+pub use raw::{pretty_json, raw_json};
 pub use recorder::Recorder;
 pub use registry::{Registry, ResId, Resource};
 pub use request::{KubeletCall, Op, Options, Outcome, Verb};

@@ -283,7 +283,7 @@ impl ApiServer {
                 v = d.value;
                 d.unknown
             }
-            None => self.prune_custom(r, &mut v)?,
+            None => api::structural::prune(crate::custom::schema_of(r), &mut v),
         };
         self.report_unknown(cx, r, op, unknown)?;
         Ok(v)
@@ -332,11 +332,6 @@ impl ApiServer {
         Ok(())
     }
 
-    /// Custom resources: what their structural schema prunes. Fields of the root and of metadata are always known.
-    fn prune_custom(&self, _r: &Resource, _v: &mut Value) -> Result<Vec<String>, Status> {
-        Ok(Vec::new())
-    }
-
     fn create(&mut self, cx: &mut Cx, r: &Arc<Resource>, op: Op) -> Result<Value, Status> {
         let mut v = self.decode_object(cx, r, &op)?;
         v = self.to_storage(r, v);
@@ -352,12 +347,23 @@ impl ApiServer {
                 _ => {}
             }
         }
+        if v.at(&["metadata", "resourceVersion"]).is_some() {
+            let m = "resourceVersion should not be set on objects to be created";
+            return Err(Status::new(500, "", m));
+        }
         self.begin(cx, &mut v);
-        (s.rules.defaults)(&mut v);
+        self.check_definition(&s, &v)?;
+        defaults(&s, &mut v);
+        if op.options.patch != Some(PatchType::Apply) {
+            self.track(cx, r, &s, &op, Value::null(), &mut v);
+        }
         let mut attempt = Attempt { op: &op, r: &s, old: Value::Null, new: v };
         admission::mutate(self, cx, &mut attempt)?;
         v = attempt.new;
         (s.rules.prepare)(&mut v, None);
+        if s.builtin.is_none() && self.has_subresource(&s, "status") {
+            v.remove(&["status"]);
+        }
         if s.rules.generation || s.builtin.is_none() {
             v.set(&["metadata", "generation"], 1);
         }
@@ -369,6 +375,7 @@ impl ApiServer {
         let mut errors = Errors::default();
         validate_meta(&s, &v, &mut errors);
         (s.rules.validate)(&v, &mut errors);
+        crate::custom::validate(&s, &v, None, &mut errors);
         if !errors.is_empty() {
             self.free_unused(&s, &v, None);
             return Err(Status::invalid(&s.group, &s.kind, v.name(), &errors));
@@ -460,16 +467,10 @@ impl ApiServer {
         };
         let name = new.name();
         if name != op.name.as_str() {
-            return Err(if op.verb == Verb::Patch {
-                let mut e = Errors::default();
-                e.invalid(&At::Path("metadata.name"), name, "field is immutable");
-                Status::invalid(&r.group, &r.kind, &op.name, &e)
-            } else {
-                Status::bad_request(format!(
-                    "the name of the object ({name}) does not match the name on the URL ({})",
-                    op.name
-                ))
-            });
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                op.name
+            )));
         }
         if r.namespaced && !new.namespace().is_empty() && new.namespace() != op.namespace.as_str() {
             return Err(Status::bad_request(
@@ -485,12 +486,9 @@ impl ApiServer {
     fn patched(&mut self, cx: &mut Cx, r: &Resource, op: &Op, current: &Value) -> Result<Value, Status> {
         let bad = |m: String| Status::bad_request(m);
         match op.options.patch {
-            Some(PatchType::Json) => api::patch::json_patch(current, &op.body).map_err(|e| {
-                Status::new(
-                    422,
-                    "Invalid",
-                    format!("the server rejected our request due to an error in our request: {e}"),
-                )
+            Some(PatchType::Json) => api::patch::json_patch(current, &op.body).map_err(|_| {
+                let m = "the server rejected our request due to an error in our request";
+                Status::new(422, "Invalid", m)
             }),
             Some(PatchType::Merge) => Ok(api::patch::merge(current, &op.body)),
             Some(PatchType::Strategic) => match r.ty {
@@ -501,28 +499,22 @@ impl ApiServer {
                     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
                 )),
             },
-            Some(PatchType::Apply) => self.apply_patch(cx, r, op, current),
+            Some(PatchType::Apply) => {
+                check_apply(op)?;
+                self.applied(cx, r, op, current)
+            }
             None => Err(Status::method_not_allowed()),
         }
     }
 
-    /// Server-side apply onto an existing object.
-    fn apply_patch(
-        &mut self,
-        _cx: &mut Cx,
-        _r: &Resource,
-        op: &Op,
-        current: &Value,
-    ) -> Result<Value, Status> {
-        Ok(api::patch::merge(current, &op.body))
-    }
-
     /// Server-side apply of what does not exist yet.
     fn apply_create(&mut self, cx: &mut Cx, r: &Arc<Resource>, mut op: Op) -> Result<Value, Status> {
-        op.verb = Verb::Create;
+        check_apply(&op)?;
         if op.body.name().is_empty() {
             op.body.set(&["metadata", "name"], op.name.clone());
         }
+        op.body = self.applied(cx, r, &op, Value::null())?;
+        op.verb = Verb::Create;
         self.create(cx, r, op)
     }
 
@@ -537,6 +529,11 @@ impl ApiServer {
         mut new: Value,
     ) -> Result<Value, Status> {
         self.check_preconditions(r, op, &old, &new)?;
+        let mut early = Errors::default();
+        meta_immutable(&new, &old, &mut early);
+        if !early.is_empty() {
+            return Err(Status::invalid(&s.group, &s.kind, &op.name, &early));
+        }
         keep_meta(&mut new, &old);
         if op.sub == "status" || op.sub == "approval" {
             new = status_only(&old, &new);
@@ -557,12 +554,23 @@ impl ApiServer {
             new = old.clone();
             new.set(&["spec", "finalizers"], finalizers);
         }
-        (s.rules.defaults)(&mut new);
+        defaults(s, &mut new);
+        if op.options.patch != Some(PatchType::Apply) {
+            self.track(cx, r, s, op, &old, &mut new);
+        }
         let mut attempt = Attempt { op, r: s, old, new };
         admission::mutate(self, cx, &mut attempt)?;
         let Attempt { old, mut new, .. } = attempt;
         if op.sub.is_empty() {
             (s.rules.prepare)(&mut new, Some(&old));
+            if s.builtin.is_none() && self.has_subresource(s, "status") {
+                match old.get("status") {
+                    Value::Null => {
+                        new.remove(&["status"]);
+                    }
+                    status => new.insert("status", status),
+                }
+            }
             self.allocate(s, &mut new, Some(&old))?;
         }
         if let Some(ty) = s.ty {
@@ -589,6 +597,12 @@ impl ApiServer {
             validate_meta(s, &new, &mut errors);
             (s.rules.validate)(&new, &mut errors);
             (s.rules.validate_update)(&new, &old, &mut errors);
+        } else if op.sub == "ephemeralcontainers" {
+            api::kinds::pod::ephemeral_update(&new, &old, &mut errors);
+            (s.rules.validate)(&new, &mut errors);
+        }
+        if errors.is_empty() || op.sub != "status" {
+            crate::custom::validate(s, &new, Some(&old), &mut errors);
         }
         if !errors.is_empty() {
             self.free_unused(s, &new, Some(&old));
@@ -630,8 +644,17 @@ impl ApiServer {
     fn check_preconditions(&self, r: &Resource, op: &Op, old: &Value, new: &Value) -> Result<(), Status> {
         let (rv, uid) = (new.at(&["metadata", "resourceVersion"]).text(), new.uid());
         if !uid.is_empty() && uid != old.uid() {
-            let why =
-                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+                 Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                r.plural,
+                if op.namespace.is_empty() {
+                    op.name.to_string()
+                } else {
+                    format!("{}/{}", op.namespace, op.name)
+                },
+                old.uid()
+            );
             return Err(Status::conflict(&r.group, &r.plural, &op.name, &why));
         }
         if rv.is_empty() {
@@ -702,6 +725,9 @@ impl ApiServer {
                 finalizers.retain(|f| f != FINALIZER_ORPHAN && f != FINALIZER_FOREGROUND);
             }
             _ => {}
+        }
+        if s.kind == "CustomResourceDefinition" && !old.is_terminating() {
+            add(&mut finalizers, crate::custom::CLEANUP);
         }
         if finalizers.is_empty() {
             new.remove(&["metadata", "finalizers"]);
@@ -842,7 +868,7 @@ impl ApiServer {
         self.store.put(cx.now, cause, s.id, key, v)
     }
 
-    fn uncommit(&mut self, cx: &Cx, s: &Resource, key: &Name) -> Option<Value> {
+    pub(crate) fn uncommit(&mut self, cx: &Cx, s: &Resource, key: &Name) -> Option<Value> {
         let cause = self.note(cx, s, key, "delete");
         self.store.delete(cx.now, cause, s.id, key)
     }
@@ -857,7 +883,7 @@ impl ApiServer {
     }
 
     /// What has to follow a write inside the server itself.
-    fn after_write(&mut self, _cx: &mut Cx, s: &Resource, old: Option<&Value>, new: Option<&Value>) {
+    fn after_write(&mut self, cx: &mut Cx, s: &Resource, old: Option<&Value>, new: Option<&Value>) {
         if s.kind == "Service" && s.group.is_empty() {
             match (old, new) {
                 (Some(old), None) => self.release(old),
@@ -867,7 +893,32 @@ impl ApiServer {
         }
         if s.kind == "CustomResourceDefinition" {
             self.serve_definitions();
+            if let Some(new) = new {
+                self.settle_definition(cx, s, new);
+            }
+        } else if s.builtin.is_none() && new.is_none() {
+            self.reap_definition(cx, s);
         }
+        if s.kind == "Service" && s.group.is_empty() {
+            self.note_address(cx, old, new);
+        }
+    }
+}
+
+/// Who applies must say who it is. Models: `ValidatePatchOptions`.
+fn check_apply(op: &Op) -> Result<(), Status> {
+    let mut e = Errors::default();
+    if op.options.field_manager.is_empty() {
+        e.required(&At::Path("fieldManager"), "is required for apply patch");
+        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &e));
+    }
+    Ok(())
+}
+
+fn defaults(s: &Resource, v: &mut Value) {
+    (s.rules.defaults)(v);
+    if s.builtin.is_none() {
+        api::structural::default(crate::custom::schema_of(s), v);
     }
 }
 
@@ -906,6 +957,17 @@ fn deleted_answer(r: &Resource, old: &Value) -> Value {
         return old.clone();
     }
     Status::success(&r.group, &r.plural, old.name(), old.uid())
+}
+
+/// What a client may send only as it is. Models: `ValidateObjectMetaAccessorUpdate`.
+fn meta_immutable(new: &Value, old: &Value, errors: &mut Errors) {
+    for key in ["deletionTimestamp"] {
+        let (n, o) = (new.at(&["metadata", key]), old.at(&["metadata", key]));
+        if n.is_some() && n != o {
+            let root = At::Path("metadata");
+            errors.invalid(&root.field(key), n, "field is immutable");
+        }
+    }
 }
 
 fn keep_meta(new: &mut Value, old: &Value) {
@@ -978,7 +1040,11 @@ fn validate_meta(r: &Resource, v: &Value, errors: &mut Errors) {
     if name.is_empty() {
         errors.required(&root.field("name"), "name or generateName is required");
     } else {
-        for m in check(name) {
+        let found = match (r.kind.as_str(), name.contains('.')) {
+            ("Service", true) => vec!["must not contain dots".to_owned()],
+            _ => check(name),
+        };
+        for m in found {
             errors.invalid(&root.field("name"), name, &m);
         }
     }
@@ -988,7 +1054,7 @@ fn validate_meta(r: &Resource, v: &Value, errors: &mut Errors) {
         let f = f.text();
         let at = root.field("finalizers");
         for m in names::qualified_name(f) {
-            errors.invalid(&at.index(i), f, &m);
+            errors.invalid(&at, f, &m);
         }
         if !f.contains('/')
             && !matches!(f, "orphan" | "foregroundDeletion" | "kubernetes")
@@ -1001,13 +1067,18 @@ fn validate_meta(r: &Resource, v: &Value, errors: &mut Errors) {
             );
         }
     }
-    for (i, o) in meta.get("ownerReferences").items().enumerate() {
+    for o in meta.get("ownerReferences").items() {
         let list = root.field("ownerReferences");
-        let at = list.index(i);
+        if o.api_version().is_empty() {
+            errors.invalid(&list.field("apiVersion"), "", "version must not be empty");
+        }
         for key in ["kind", "name", "uid"] {
             if o.get(key).text().is_empty() {
-                errors.invalid(&at.field(key), o.get(key).text(), "must not be empty");
+                errors.invalid(&list.field(key), o.get(key).text(), "must not be empty");
             }
+        }
+        if o.kind() == "Event" && o.api_version() == "v1" {
+            errors.invalid(&list, o, "/v1, Kind=Event is disallowed from being an owner");
         }
     }
     let controllers = meta.get("ownerReferences").items().filter(|o| o.get("controller").is_true()).count();
@@ -1027,7 +1098,7 @@ pub(crate) fn validate_labels(at: &At<'_>, labels: &Value, errors: &mut Errors) 
             errors.invalid(at, k.as_str(), &m);
         }
         for m in names::label_value(v.text()) {
-            errors.invalid(&at.key(k), v.text(), &m);
+            errors.invalid(at, v.text(), &m);
         }
     }
 }

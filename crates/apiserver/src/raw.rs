@@ -12,6 +12,64 @@ pub fn raw_json(registry: &Registry, v: &Value) -> String {
     out
 }
 
+/// The same with two spaces of indentation a level, as people with curl get it.
+pub fn pretty_json(registry: &Registry, v: &Value) -> String {
+    indent(&raw_json(registry, v))
+}
+
+fn indent(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
+    let mut chars = json.chars().peekable();
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(core::iter::repeat_n("  ", depth));
+    };
+    while let Some(c) = chars.next() {
+        if quoted {
+            match c {
+                '<' => out.push_str("\\u003c"),
+                '>' => out.push_str("\\u003e"),
+                '&' => out.push_str("\\u0026"),
+                c => out.push(c),
+            }
+            quoted = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        match c {
+            '{' | '[' => {
+                out.push(c);
+                match chars.peek() {
+                    Some(n @ ('}' | ']')) => {
+                        out.push(*n);
+                        chars.next();
+                    }
+                    _ => {
+                        depth += 1;
+                        line(&mut out, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            c => {
+                quoted = c == '"';
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
 fn write(out: &mut String, registry: &Registry, v: &Value) {
     match v.kind() {
         "" if v.get("type").is_some() && v.get("object").is_some() => {
@@ -97,6 +155,23 @@ fn ordered(out: &mut String, registry: &Registry, v: &Value, first: &[&str]) {
                 out.push(']');
             }
             ("object", o) => write(out, registry, o),
+            ("details", d) => {
+                let first = ["name", "group", "kind", "uid", "causes", "retryAfterSeconds"];
+                ordered(out, registry, d, &first);
+            }
+            ("causes", Value::List(l)) => {
+                out.push('[');
+                for (i, c) in l.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    ordered(out, registry, c, &["reason", "message", "field"]);
+                }
+                out.push(']');
+            }
+            ("metadata", m) if v.get("items").is_some() || v.get("rows").is_some() => {
+                ordered(out, registry, m, &["resourceVersion", "continue", "remainingItemCount"]);
+            }
             _ => out.push_str(&field.to_json()),
         }
     }

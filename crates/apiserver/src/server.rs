@@ -58,6 +58,8 @@ pub struct ApiServer {
     pub(crate) ips: Range,
     pub(crate) ports: Range,
     pub(crate) rule_cache: RuleCache,
+    /// Sets of managed fields by their digest, one copy for all objects.
+    pub(crate) field_sets: imbl::OrdMap<sim::Digest, Value>,
 }
 
 /// What a request carries through the pipeline.
@@ -65,6 +67,8 @@ pub(crate) struct Cx {
     pub now: Instant,
     pub cause: Cause,
     pub user: User,
+    /// `user-agent`, or the component's name.
+    pub agent: SmolStr,
     pub warnings: Vec<String>,
 }
 
@@ -82,6 +86,7 @@ impl ApiServer {
             ips: Range::new(first, size),
             ports: Range::new(port, ports),
             rule_cache: RuleCache::default(),
+            field_sets: imbl::OrdMap::new(),
         }
     }
 
@@ -97,7 +102,8 @@ impl ApiServer {
 
     /// Answers a request.
     pub fn handle(&mut self, now: Instant, cause: Cause, req: &Request) -> Outcome {
-        let mut cx = Cx { now, cause, user: User::default(), warnings: Vec::new() };
+        let agent = req.header("user-agent").unwrap_or("").into();
+        let mut cx = Cx { now, cause, user: User::default(), agent, warnings: Vec::new() };
         match self.route(&mut cx, req) {
             Ok(Outcome::Done(mut r)) => {
                 r.warnings.append(&mut cx.warnings);
@@ -433,7 +439,7 @@ impl ApiServer {
         op.options.dry_run = true;
         op.options.field_validation = request::FieldValidation::Warn;
         let user = User::new("editor", &["system:masters"]);
-        let mut cx = Cx { now, cause: Cause::NONE, user, warnings: Vec::new() };
+        let mut cx = Cx { now, cause: Cause::NONE, user, agent: "editor".into(), warnings: Vec::new() };
         let result = self.execute(&mut cx, op);
         let quoted = |w: &str| w.split('"').nth(1).unwrap_or("").to_owned();
         let mut out: Vec<(String, String)> = cx.warnings.iter().map(|w| (quoted(w), w.clone())).collect();

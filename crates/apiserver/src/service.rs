@@ -166,6 +166,39 @@ impl ApiServer {
     }
 }
 
+impl ApiServer {
+    /// Keeps the IPAddress objects in line with a Service's address. Models: the IP allocator of the service REST storage.
+    pub(crate) fn note_address(&mut self, cx: &crate::server::Cx, old: Option<&Value>, new: Option<&Value>) {
+        let Some(id) = self.registry.id("networking.k8s.io", "v1", "ipaddresses") else { return };
+        let s = self.registry.get(id).clone();
+        let ip = |v: Option<&Value>| {
+            v.map(|v| v.at(&["spec", "clusterIP"]).smol()).filter(|ip| ipv4(ip).is_some())
+        };
+        let (was, is) = (ip(old), ip(new));
+        if was == is {
+            return;
+        }
+        if let Some(was) = was {
+            let _ = self.uncommit(cx, &s, &(Default::default(), was));
+        }
+        if let (Some(is), Some(svc)) = (is, new) {
+            let (uid, now) = (self.chance.uuid(), self.timestamp(cx.now));
+            let v = obj!({
+                "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress",
+                "metadata": {
+                    "name": &is, "uid": uid, "creationTimestamp": now,
+                    "labels": {
+                        "ipaddress.kubernetes.io/ip-family": "IPv4",
+                        "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"
+                    }
+                },
+                "spec": {"parentRef": {"name": svc.name(), "namespace": svc.namespace(), "resource": "services"}}
+            });
+            self.commit(cx, &s, (Default::default(), is), v);
+        }
+    }
+}
+
 fn port_of(p: &Value) -> (i64, String, i64) {
     (p.get("port").int(), p.get("protocol").text().to_owned(), p.get("nodePort").int())
 }

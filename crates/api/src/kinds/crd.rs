@@ -19,7 +19,7 @@ pub const RULES: Rules = Rules {
     },
     prepare: |new, old| {
         let fresh = crate::obj!({
-            "conditions": [], "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": []
+            "conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": []
         });
         workload::keep_status(new, old, fresh);
         if old.is_none() {
@@ -56,6 +56,15 @@ fn validate(v: &Value, e: &mut Errors) {
         let why = "must be spec.names.plural+\".\"+spec.group";
         e.invalid(&At::Path("metadata.name"), v.name(), why);
     }
+    let protected = group == "k8s.io"
+        || group == "kubernetes.io"
+        || group.ends_with(".k8s.io")
+        || group.ends_with(".kubernetes.io");
+    if protected && v.annotations().get("api-approved.kubernetes.io").text().is_empty() {
+        let why = "protected groups must have approval annotation \"api-approved.kubernetes.io\", see \
+                   https://github.com/kubernetes/enhancements/pull/1111";
+        e.required(&At::Path("metadata.annotations").key("api-approved.kubernetes.io"), why);
+    }
     if check::required(spec, "group", &at, e) {
         let group_at = at.field("group");
         let found = names::dns_subdomain(group);
@@ -91,7 +100,7 @@ fn versions(spec: &Value, at: &At<'_>, e: &mut Errors) {
         }
         let schema_at = at.field("schema");
         if v.at(&["schema", "openAPIV3Schema"]).is_null() {
-            e.required(&schema_at.field("openAPIV3Schema"), "schemas are required");
+            e.required(&schema_at.field("openAPIV3Schema"), "");
         } else {
             let root = schema_at.field("openAPIV3Schema");
             root_schema(v.at(&["schema", "openAPIV3Schema"]), &root, e);
