@@ -53,7 +53,7 @@ fn world(files: Vec<(String, Vec<u8>)>) -> World {
     setup.files = files;
     setup.files.push(("/root/.kube/config".into(), kubeconfig("admin", "admintoken").into_bytes()));
     setup.files.push(("/case/alice.kubeconfig".into(), kubeconfig("alice", "alicetoken").into_bytes()));
-    setup.files.push(("/case/ca.crt".into(), b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n".to_vec()));
+    setup.files.push(("/case/ca.crt".into(), apiserver::CLUSTER_CA.as_bytes().to_vec()));
     let mut w = World::new(Seed(7), setup);
     w.run_until(Instant::from_secs(3));
     w

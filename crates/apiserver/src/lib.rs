@@ -30,7 +30,7 @@ mod table;
 mod watch;
 
 pub use client::{Client, Identity, Patch};
-pub use raw::{pretty_json, raw_json};
+pub use raw::{pretty_json, raw_json, wants_pretty};
 pub use recorder::Recorder;
 pub use registry::{Registry, ResId, Resource};
 pub use request::{KubeletCall, Op, Options, Outcome, Verb};
@@ -38,3 +38,7 @@ pub use server::{ApiServer, Settings};
 pub use status::Status;
 pub use store::{Change, ChangeKind, Store};
 pub use watch::{Watch, WatchEvent};
+
+/// The certificate of the cluster's authority, as `kube-root-ca.crt` holds it: a token, not cryptography.
+pub const CLUSTER_CA: &str =
+    "-----BEGIN CERTIFICATE-----\nS3ViYXJpdW0gY2x1c3RlciBDQQ==\n-----END CERTIFICATE-----\n";

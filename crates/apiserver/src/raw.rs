@@ -17,6 +17,17 @@ pub fn pretty_json(registry: &Registry, v: &Value) -> String {
     indent(&raw_json(registry, v))
 }
 
+/// Whether a client wants JSON for reading. Models: `isPrettyPrint`.
+pub fn wants_pretty(r: &api::wire::Request) -> bool {
+    match r.query("pretty") {
+        Some(p) => !matches!(p, "" | "0" | "false"),
+        None => {
+            let agent = r.header("user-agent").unwrap_or("");
+            ["curl", "Wget", "Mozilla/5.0"].iter().any(|a| agent.starts_with(a))
+        }
+    }
+}
+
 fn indent(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);

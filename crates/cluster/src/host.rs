@@ -30,7 +30,7 @@ pub(crate) struct Job {
     pub status: Option<ExitStatus>,
 }
 
-static KUBECTL: &[Entry] = &[kubectl::ENTRY];
+static KUBECTL: &[Entry] = &[kubectl::ENTRY, node::apifront::ENTRY];
 
 /// The programs of the workstation: the userland and kubectl.
 pub(crate) fn tables() -> Vec<&'static [Entry]> {

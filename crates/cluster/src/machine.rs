@@ -77,16 +77,17 @@ pub(crate) struct Site {
     pub machines: Vector<Arc<Machine>>,
 }
 
-static KUBECTL: &[Entry] = &[kubectl::ENTRY];
+/// What a host's disk holds beside the userland.
+static HOST: &[Entry] = &[kubectl::ENTRY, node::apifront::ENTRY];
 
 fn tables() -> Vec<&'static [Entry]> {
-    vec![shell::commands::TABLE, node::programs::TABLE, node::dns::TABLE, KUBECTL]
+    vec![shell::commands::TABLE, node::programs::TABLE, node::dns::TABLE, HOST]
 }
 
 fn kernel(seed: Seed, name: &str, ns: NsId, setup: &Setup) -> (Kernel, SpaceId) {
     let epoch = setup.settings.epoch.0;
     let mut k = Kernel::new(&tables(), setup.settings.epoch, seed.stream(&format!("kernel/{name}")));
-    let root = k.vfs.add(node::images::host_root(name, KUBECTL, epoch), "ext4", "/dev/vda1", Some(100 << 30));
+    let root = k.vfs.add(node::images::host_root(name, HOST, epoch), "ext4", "/dev/vda1", Some(100 << 30));
     let space = host_space(&mut k, root, epoch, ns.0, name);
     (k, space)
 }
@@ -186,6 +187,23 @@ pub(crate) fn host_space(kernel: &mut Kernel, root: u32, epoch: i64, net: u32, n
         let _ = kernel.mount_in(space, at, (fs, Tree::ROOT), false);
     }
     space
+}
+
+/// Starts the API server's secure port on a host.
+pub(crate) fn start_api_front(kernel: &mut Kernel, net: &mut dyn shell::kernel::Network, space: SpaceId, path: &str) {
+    let fds = (0..3).map(|fd| (fd, kernel.open_null())).collect();
+    let start = shell::kernel::Start {
+        space,
+        path: path.into(),
+        argv: vec!["kube-apiserver".into()],
+        env: Default::default(),
+        cwd: "/".into(),
+        cred: shell::fs::Cred::root(),
+        fds,
+        tty: None,
+    };
+    // The binary is part of the host's disk.
+    let _ = kernel.start(start, net);
 }
 
 /// Cluster DNS, as kubeadm installs it.

@@ -8,6 +8,8 @@ use shell::kernel::RpcId;
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
     pub watch: Watch,
+    /// Whether its events go out as JSON lines.
+    pub http: bool,
 }
 
 /// What comes back to a process.

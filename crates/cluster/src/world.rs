@@ -5,7 +5,7 @@ use crate::host::{self, Job, Terminal, Terminals};
 use crate::machine::{self, Machine, NodeSetup, Site};
 use crate::session::{self, Begun, Session};
 use crate::streams::{Conversation, Open, Reply};
-use api::wire::{Message, Request, Response};
+use api::wire::{Body, Message, Request, Response};
 use apiserver::{ApiServer, Outcome, ResId, Settings};
 use controllers::Manager;
 use controllers::runtime::Kinds;
@@ -183,11 +183,32 @@ impl World {
         for part in [Part::Manager, Part::Scheduler, Part::Fakes] {
             w.wake(part, now);
         }
+        w.start_api_front();
         for i in 1..=w.site.machines.len() {
             w.wake(Part::Host(i), now);
             w.wake(Part::Proxy(i), now);
         }
         w
+    }
+
+    /// The secure port is the control plane's; without one, as with fake nodes alone, the workstation's.
+    fn start_api_front(&mut self) {
+        match self.setup.nodes.iter().position(|n| n.control_plane) {
+            Some(i) => {
+                let site = Arc::make_mut(&mut self.site);
+                let Some(m) = site.machines.get_mut(i) else { return };
+                let m = Arc::make_mut(m);
+                let mut net =
+                    HostNetwork { net: &mut site.net, table: &mut site.sockets, host: i + 1, cause: Cause::NONE };
+                let kernel = &mut m.kubelet.runtime.kernel;
+                machine::start_api_front(kernel, &mut net, m.space, "/usr/local/bin/kube-apiserver");
+            }
+            None => {
+                let (h, mut net) = self.with_network();
+                machine::start_api_front(&mut h.kernel, &mut net, h.space, "/bin/kube-apiserver");
+                self.wake(Part::Host(0), self.now);
+            }
+        }
     }
 
     /// Virtual time.
@@ -514,8 +535,12 @@ impl World {
         let at = self.now + there;
         let text = format!("{} {}", req.method.as_str(), req.path);
         let cause = self.api.trace.add(Cause::NONE, at, "user", "request", &req.path, &text);
+        let http = e.service == node::apifront::SERVICE;
         match self.api.handle(at, cause, req) {
-            Outcome::Done(r) => {
+            Outcome::Done(mut r) => {
+                if http {
+                    self.as_json(&mut r, apiserver::wants_pretty(req));
+                }
                 self.queue.push(at + back, Event::Reply(c, Reply::Head(Box::new(r))));
                 self.queue.push(at + back, Event::Reply(c, Reply::End));
             }
@@ -524,10 +549,22 @@ impl World {
                 if let Some(until) = watch.until {
                     self.queue.push(until, Event::Reply(c, Reply::End));
                 }
-                self.watches.insert(c, Arc::new(Open { watch }));
+                self.watches.insert(c, Arc::new(Open { watch, http }));
                 self.wake(Part::Watch(c), at + back);
             }
             Outcome::Kubelet(call) => self.kubelet_call(c, &call, at + back),
+        }
+    }
+
+    /// Turns an answer's object into the bytes that HTTP clients read.
+    fn as_json(&self, r: &mut Response, pretty: bool) {
+        if let Body::Object(v) = &r.body {
+            let registry = &self.api.registry;
+            let text = if pretty { apiserver::pretty_json(registry, v) } else { apiserver::raw_json(registry, v) + "\n" };
+            r.body = Body::Bytes(text.into_bytes().into());
+            if !r.headers.iter().any(|(k, _)| k == "content-type") {
+                r.headers.push(("Content-Type".into(), "application/json".into()));
+            }
         }
     }
 
@@ -536,8 +573,15 @@ impl World {
         let events = self.api.poll_wire(&mut open.watch, self.now);
         let next = self.api.next_commit(&open.watch);
         let broken = events.iter().any(|e| e.get("type").text() == "ERROR");
+        let http = open.http;
         for e in events {
-            self.queue.push(self.now, Event::Reply(c, Reply::Message(Message::Event(e))));
+            let m = if http {
+                let line = apiserver::raw_json(&self.api.registry, &e) + "\n";
+                Message::Data(1, line.into_bytes().into())
+            } else {
+                Message::Event(e)
+            };
+            self.queue.push(self.now, Event::Reply(c, Reply::Message(m)));
         }
         if broken {
             self.queue.push(self.now, Event::Reply(c, Reply::End));

@@ -97,17 +97,6 @@ pub(crate) fn head(r: &WireResponse) -> Response {
     out
 }
 
-/// Whether a client wants JSON for reading. Models: `isPrettyPrint`.
-pub(crate) fn wants_pretty(r: &Request) -> bool {
-    match r.query("pretty") {
-        Some(p) => !matches!(p, "" | "0" | "false"),
-        None => {
-            let agent = r.header("user-agent").unwrap_or("");
-            ["curl", "Wget", "Mozilla/5.0"].iter().any(|a| agent.starts_with(a))
-        }
-    }
-}
-
 /// A whole answer.
 pub(crate) fn response(api: &ApiServer, r: &WireResponse, pretty: bool) -> Response {
     let mut out = head(r);

@@ -123,7 +123,7 @@ impl Driver {
         }
         match self.world.request(request) {
             Outcome::Done(r) => {
-                Answer::Http(convert::response(self.world.api(), &r, convert::wants_pretty(request)))
+                Answer::Http(convert::response(self.world.api(), &r, apiserver::wants_pretty(request)))
             }
             Outcome::Watch(watch, head) => {
                 let (to, from) = mpsc::unbounded_channel::<Chunk>();

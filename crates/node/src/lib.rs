@@ -1,5 +1,6 @@
 //! Nodes: kubelets and the containers that they run, kube-proxy, and fake kubelets for scale.
 
+pub mod apifront;
 pub mod cni;
 pub mod dns;
 pub mod fake;

@@ -75,9 +75,6 @@ pub struct RootCaPublisher {
     maps: ResId,
 }
 
-/// The certificate of the cluster's own authority: a text of the right form, signed by nobody.
-pub const CA_CERT: &str =
-    "-----BEGIN CERTIFICATE-----\nS3ViYXJpdW0gY2x1c3RlciBDQQ==\n-----END CERTIFICATE-----\n";
 
 impl RootCaPublisher {
     /// The controller.
@@ -103,7 +100,7 @@ impl Controller for RootCaPublisher {
         let text = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
         let v = obj!({
             "metadata": {"name": ROOT_CA, "namespace": &key.1, "annotations": {"kubernetes.io/description": text}},
-            "data": {"ca.crt": CA_CERT}
+            "data": {"ca.crt": apiserver::CLUSTER_CA}
         });
         ensure(turn, self.namespaces, self.maps, key, v)
     }
