@@ -283,6 +283,15 @@ impl ApiServer {
                     ));
                 }
                 let (body, duplicates) = decode_body(req).map_err(|s| self.unrecognized(r, req, s))?;
+                if let (Value::List(_), Body::Bytes(b)) = (&body, &req.body) {
+                    let hex: String = b.iter().take(1024).map(|x| format!("{x:02x}")).collect();
+                    return Err(Status::bad_request(format!(
+                        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse \
+                         error: json: cannot unmarshal array into Go value of type struct {{ APIVersion string \
+                         \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({hex})",
+                        r.kind
+                    )));
+                }
                 op.body = body;
                 op.options.duplicates = duplicates;
             }
