@@ -378,6 +378,10 @@ impl ApiServer {
         if op.options.patch != Some(PatchType::Apply) {
             self.track(cx, r, &s, &op, Value::null(), &mut v);
         }
+        if s.kind == "CertificateSigningRequest" {
+            v.set(&["spec", "username"], &cx.user.name);
+            v.set(&["spec", "groups"], cx.user.groups.iter().collect::<Value>());
+        }
         let mut attempt = Attempt { op: &op, r: &s, old: Value::Null, new: v };
         admission::mutate(self, cx, &mut attempt)?;
         v = attempt.new;

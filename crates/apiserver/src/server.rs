@@ -143,6 +143,8 @@ impl ApiServer {
         let Some(name) = req.header("impersonate-user") else { return Ok(()) };
         let groups: Vec<&str> =
             req.headers.iter().filter(|(k, _)| k == "impersonate-group").map(|(_, v)| v.as_str()).collect();
+        // Every user that is known is in this group anyway.
+        let groups: Vec<&str> = groups.into_iter().filter(|g| *g != "system:authenticated").collect();
         let mut targets: Vec<(&str, &str)> = vec![];
         match name.strip_prefix("system:serviceaccount:").and_then(|s| s.split_once(':')) {
             Some((_, sa)) => targets.push(("serviceaccounts", sa)),
