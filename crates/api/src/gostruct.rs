@@ -54,7 +54,8 @@ fn write_struct(out: &mut String, ty: &'static Type, fields: &'static [GoField],
 
 /// `omitempty` does not apply to structs that are no pointers.
 fn prints_empty_struct(g: &GoField, ty: Option<Ty>) -> bool {
-    matches!(ty, Some(Ty::Object(_))) && !g.is_pointer()
+    // The one time of conditions that is never set prints as null.
+    (matches!(ty, Some(Ty::Object(_))) || g.json == "lastProbeTime") && !g.is_pointer()
 }
 
 fn zero(g: &GoField, ty: Option<Ty>) -> &'static str {

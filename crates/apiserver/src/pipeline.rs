@@ -51,6 +51,17 @@ impl ApiServer {
     }
 
     fn get(&self, r: &Resource, op: &Op) -> Result<Value, Status> {
+        let rv = op.options.resource_version.as_str();
+        match rv.parse::<u64>() {
+            Err(_) if !rv.is_empty() => {
+                let m = format!(
+                    "resourceVersion: Invalid value: \"{rv}\": strconv.ParseUint: parsing \"{rv}\": invalid syntax"
+                );
+                return Err(Status::new(500, "", m));
+            }
+            Ok(n) if n > self.store.revision() => return Err(self.too_large(n)),
+            _ => {}
+        }
         if r.kind == "ComponentStatus" {
             return self
                 .component_statuses()
@@ -149,9 +160,11 @@ impl ApiServer {
         if token.is_empty() {
             return Ok(None);
         }
-        let bad = || Status::bad_request("continue key is not valid: illegal base64 data");
+        let wrong =
+            |m: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {m}"));
+        let bad = || wrong("illegal base64 data");
         let text = B64.decode(token.trim_end_matches('=')).map_err(|_| bad())?;
-        let (v, _) = api::parse_json(&String::from_utf8_lossy(&text)).map_err(|_| bad())?;
+        let (v, _) = api::parse_json(&String::from_utf8_lossy(&text)).map_err(|e| wrong(&e.message))?;
         let start = v.get("start").text().trim_end_matches('\u{0}');
         let (ns, name) = start.split_once('/').ok_or_else(bad)?;
         Ok(Some((ns.into(), name.into())))
@@ -194,28 +207,36 @@ impl ApiServer {
                 return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &e));
             }
         }
+        if op.options.send_initial_events == Some(true) && op.verb == Verb::List {
+            return Err(invalid(
+                "sendInitialEvents",
+                "Forbidden: sendInitialEvents is forbidden for list".into(),
+            ));
+        }
         if !rv.is_empty() && rv.parse::<u64>().is_err() {
-            let mut e = Errors::default();
-            e.invalid(
-                &At::Path("resourceVersion"),
-                rv,
-                &format!("strconv.ParseUint: parsing \"{rv}\": invalid syntax"),
-            );
-            return Err(Status::invalid("", "", "", &e));
+            return Err(Status::bad_request(format!(
+                "invalid resource version: resourceVersion: Invalid value: \"{rv}\": strconv.ParseUint: parsing \"{rv}\": \
+                 invalid syntax"
+            )));
         }
         if let Ok(n) = rv.parse::<u64>()
             && n > self.store.revision()
         {
-            let mut s = Status::new(
-                504,
-                "Timeout",
-                format!("Too large resource version: {n}, current: {}", self.store.revision()),
-            );
-            s.details = obj!({"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}], "retryAfterSeconds": 1});
-            s.with_details = true;
-            return Err(s);
+            return Err(self.too_large(n));
         }
         Ok(())
+    }
+
+    /// 504: a revision that is not there yet.
+    fn too_large(&self, n: u64) -> Status {
+        let m = format!("Timeout: Too large resource version: {n}, current: {}", self.store.revision());
+        let mut s = Status::new(504, "Timeout", m);
+        s.details = obj!({
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1
+        });
+        s.with_details = true;
+        s
     }
 
     /// Opens a watch; authorization is done.
@@ -356,6 +377,10 @@ impl ApiServer {
         defaults(&s, &mut v);
         if op.options.patch != Some(PatchType::Apply) {
             self.track(cx, r, &s, &op, Value::null(), &mut v);
+        }
+        if s.kind == "CertificateSigningRequest" {
+            v.set(&["spec", "username"], &cx.user.name);
+            v.set(&["spec", "groups"], cx.user.groups.iter().collect::<Value>());
         }
         let mut attempt = Attempt { op: &op, r: &s, old: Value::Null, new: v };
         admission::mutate(self, cx, &mut attempt)?;
@@ -801,14 +826,15 @@ impl ApiServer {
         let kind = target.get("kind").text();
         let mut errors = Errors::default();
         if !kind.is_empty() && kind != "Node" {
-            errors.not_supported(&At::Path("target.kind"), kind, &["Node", "<empty>"]);
+            errors.one_of(&At::Path("target.kind"), kind, &["Node", "<empty>"]);
         }
         if target.get("name").text().is_empty() {
             errors.required(&At::Path("target.name"), "");
         }
         if !errors.is_empty() {
             let texts: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
-            return Err(Status::new(500, "", texts.join(", ")));
+            let m = if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) };
+            return Err(Status::new(500, "", m));
         }
         let pods = self.registry.at("", "v1", "pods")?;
         let Some(old) = self.store.get(pods, &op.namespace, &name).cloned() else {

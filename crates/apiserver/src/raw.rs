@@ -160,6 +160,17 @@ fn ordered(out: &mut String, registry: &Registry, v: &Value, first: &[&str]) {
                     }
                     match item.get("cells").as_list() {
                         Some(_) => ordered(out, registry, item, &["cells", "conditions", "object"]),
+                        // Lists of built-in types do not repeat the kind in each item.
+                        None if registry
+                            .by_kind(item.api_version(), item.kind())
+                            .is_some_and(|r| r.ty.is_some()) =>
+                        {
+                            let mut bare = item.clone();
+                            let ty = registry.by_kind(item.api_version(), item.kind()).and_then(|r| r.ty);
+                            bare.remove(&["kind"]);
+                            bare.remove(&["apiVersion"]);
+                            out.push_str(&gostruct::to_json(ty, &bare));
+                        }
                         None => write(out, registry, item),
                     }
                 }

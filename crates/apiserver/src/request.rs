@@ -228,7 +228,14 @@ impl Options {
             match k.as_str() {
                 "labelSelector" => o.label_selector = v.clone(),
                 "fieldSelector" => o.field_selector = v.clone(),
-                "limit" => o.limit = v.parse::<i64>().unwrap_or(0).max(0) as usize,
+                "limit" if v.is_empty() => {}
+                "limit" => match v.parse::<i64>() {
+                    Ok(n) => o.limit = n.max(0) as usize,
+                    Err(_) => {
+                        let m = format!("strconv.ParseInt: parsing \"{v}\": invalid syntax");
+                        return Err(Status::bad_request(m));
+                    }
+                },
                 "continue" => o.continue_token = v.clone(),
                 "resourceVersion" => o.resource_version = v.clone(),
                 "resourceVersionMatch" => o.resource_version_match = v.clone(),
@@ -243,7 +250,7 @@ impl Options {
                         "Strict" => FieldValidation::Strict,
                         "Ignore" => FieldValidation::Ignore,
                         "Warn" | "" => FieldValidation::Warn,
-                        _ => o.field_validation,
+                        other => return Err(bad_validation(req.method, other)),
                     }
                 }
                 "gracePeriodSeconds" => o.delete.insert("gracePeriodSeconds", v.parse::<i64>().ok()),
@@ -254,6 +261,18 @@ impl Options {
         }
         Ok(o)
     }
+}
+
+fn bad_validation(method: Method, value: &str) -> Status {
+    let kind = match method {
+        Method::Post => "CreateOptions",
+        Method::Put => "UpdateOptions",
+        _ => "PatchOptions",
+    };
+    let mut e = api::field::Errors::default();
+    let at = api::field::At::Path("fieldValidation");
+    e.not_supported(&at, value, &["", "Ignore", "Strict", "Warn"]);
+    Status::invalid("meta.k8s.io", kind, "", &e)
 }
 
 /// How the API reads booleans of a query: everything but these is true.

@@ -143,6 +143,8 @@ impl ApiServer {
         let Some(name) = req.header("impersonate-user") else { return Ok(()) };
         let groups: Vec<&str> =
             req.headers.iter().filter(|(k, _)| k == "impersonate-group").map(|(_, v)| v.as_str()).collect();
+        // Every user that is known is in this group anyway.
+        let groups: Vec<&str> = groups.into_iter().filter(|g| *g != "system:authenticated").collect();
         let mut targets: Vec<(&str, &str)> = vec![];
         match name.strip_prefix("system:serviceaccount:").and_then(|s| s.split_once(':')) {
             Some((_, sa)) => targets.push(("serviceaccounts", sa)),
@@ -283,6 +285,15 @@ impl ApiServer {
                     ));
                 }
                 let (body, duplicates) = decode_body(req).map_err(|s| self.unrecognized(r, req, s))?;
+                if let (Value::List(_), Body::Bytes(b)) = (&body, &req.body) {
+                    let hex: String = b.iter().take(1024).map(|x| format!("{x:02x}")).collect();
+                    return Err(Status::bad_request(format!(
+                        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse \
+                         error: json: cannot unmarshal array into Go value of type struct {{ APIVersion string \
+                         \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({hex})",
+                        r.kind
+                    )));
+                }
                 op.body = body;
                 op.options.duplicates = duplicates;
             }

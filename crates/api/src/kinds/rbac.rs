@@ -100,7 +100,7 @@ fn binding(v: &Value, namespaced: bool, e: &mut Errors) {
                 if !group.is_empty() {
                     e.one_of(&at.field("apiGroup"), group, &[""]);
                 }
-                if s.get("namespace").text().is_empty() {
+                if !namespaced && s.get("namespace").text().is_empty() {
                     e.required(&at.field("namespace"), "");
                 }
             }

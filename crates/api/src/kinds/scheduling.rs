@@ -200,7 +200,7 @@ pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
     (effect.is_empty() || effect == taint.get("effect").text())
         && (key.is_empty() || key == taint.get("key").text())
         && match toleration.get("operator").text() {
-            "" | "Equal" => toleration.get("value").text() == taint.get("value").text(),
+            "" | "Equal" => !key.is_empty() && toleration.get("value").text() == taint.get("value").text(),
             "Exists" => true,
             _ => false,
         }

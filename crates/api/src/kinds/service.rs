@@ -12,7 +12,10 @@ pub const RULES: Rules = Rules {
     defaults,
     prepare: |new, old| match old {
         None => new.set(&["status"], obj!({"loadBalancer": {}})),
-        Some(old) => new.set(&["status"], old.get("status")),
+        Some(old) => {
+            new.set(&["status"], old.get("status"));
+            drop_of_type(new.slot(&["spec"]), old.get("spec"));
+        }
     },
     validate,
     validate_update,
@@ -74,6 +77,43 @@ fn defaults(v: &mut Value) {
             }
         }
     }
+}
+
+/// Takes away what belonged to the old type and was not changed. Models: `dropTypeDependentFields`.
+fn drop_of_type(new: &mut Value, old: &Value) {
+    let kind = |s: &Value| s.get("type").text().to_owned();
+    let (now, was) = (kind(new), kind(old));
+    let nodes = |k: &str| matches!(k, "NodePort" | "LoadBalancer");
+    if nodes(&was) && !nodes(&now) {
+        let same = new.get("ports").items().all(|p| {
+            let n = p.get("nodePort").int();
+            n == 0 || old.get("ports").items().any(|o| o.get("nodePort").int() == n)
+        });
+        if same && new.get("ports").items().any(|p| p.get("nodePort").is_some()) {
+            for p in new.slot(&["ports"]).list_mut() {
+                p.remove(&["nodePort"]);
+            }
+        }
+    }
+    let checks = |s: &Value| {
+        s.get("type").text() == "LoadBalancer" && s.get("externalTrafficPolicy").text() == "Local"
+    };
+    if checks(old) && !checks(new) && new.get("healthCheckNodePort") == old.get("healthCheckNodePort") {
+        new.remove(&["healthCheckNodePort"]);
+    }
+    let mut drop = |key: &str, needs: &dyn Fn(&str) -> bool| {
+        if needs(&was) && !needs(&now) && new.get(key) == old.get(key) {
+            new.remove(&[key]);
+        }
+    };
+    for key in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
+        drop(key, &|k| k == "LoadBalancer");
+    }
+    drop("externalTrafficPolicy", &nodes);
+    for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+        drop(key, &|k| k != "ExternalName");
+    }
+    drop("externalName", &|k| k == "ExternalName");
 }
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];

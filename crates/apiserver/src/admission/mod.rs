@@ -1,8 +1,13 @@
 //! Admission: what may be, and what is changed on the way. One file a plugin, in upstream's order.
 
+mod escalation;
 mod lifecycle;
+mod limitranger;
+mod podsecurity;
 mod priority;
+mod quota;
 mod serviceaccount;
+mod storage;
 mod tolerations;
 
 use crate::server::Cx;
@@ -38,13 +43,24 @@ type Check = fn(&mut ApiServer, &mut Cx, &Attempt<'_>) -> Result<(), Status>;
 /// Mutating plugins by upstream's names, in upstream's order.
 const MUTATING: &[(&str, Plugin)] = &[
     ("NamespaceLifecycle", lifecycle::mutate),
+    ("LimitRanger", limitranger::mutate),
     ("ServiceAccount", serviceaccount::mutate),
     ("Priority", priority::mutate),
     ("DefaultTolerationSeconds", tolerations::mutate),
+    ("DefaultStorageClass", storage::default_storage),
+    ("StorageObjectInUseProtection", storage::protect),
+    ("DefaultIngressClass", storage::default_ingress),
 ];
 
 /// Validating plugins likewise.
-const VALIDATING: &[(&str, Check)] = &[("NamespaceLifecycle", lifecycle::validate)];
+const VALIDATING: &[(&str, Check)] = &[
+    ("RBAC escalation", escalation::validate),
+    ("NamespaceLifecycle", lifecycle::validate),
+    ("LimitRanger", limitranger::validate),
+    ("PodSecurity", podsecurity::validate),
+    ("PersistentVolumeClaimResize", storage::resize),
+    ("ResourceQuota", quota::validate),
+];
 
 pub(crate) fn mutate(api: &mut ApiServer, cx: &mut Cx, a: &mut Attempt<'_>) -> Result<(), Status> {
     MUTATING.iter().try_for_each(|(_, p)| p(api, cx, a))

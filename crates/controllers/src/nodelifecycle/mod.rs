@@ -265,22 +265,7 @@ impl NodeLifecycle {
     }
 }
 
-/// Whether a toleration matches a taint. Models: `ToleratesTaint`.
-pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let effect = toleration.get("effect").text();
-    let key = toleration.get("key").text();
-    if !effect.is_empty() && effect != taint.get("effect").text() {
-        return false;
-    }
-    if !key.is_empty() && key != taint.get("key").text() {
-        return false;
-    }
-    match toleration.get("operator").text() {
-        "Exists" => true,
-        "" | "Equal" => !key.is_empty() && toleration.get("value").text() == taint.get("value").text(),
-        _ => false,
-    }
-}
+pub use api::kinds::pod::tolerates;
 
 impl Controller for NodeLifecycle {
     fn name(&self) -> &'static str {

@@ -43,18 +43,4 @@ pub(super) static PLUGIN: Plugin = Plugin {
     ..Plugin::NONE
 };
 
-/// Whether a toleration matches a taint. Models: `ToleratesTaint`.
-pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let (key, effect) = (toleration.get("key").text(), toleration.get("effect").text());
-    if !effect.is_empty() && effect != taint.get("effect").text() {
-        return false;
-    }
-    if !key.is_empty() && key != taint.get("key").text() {
-        return false;
-    }
-    match toleration.get("operator").text() {
-        "Exists" => true,
-        "" | "Equal" => !key.is_empty() && toleration.get("value").text() == taint.get("value").text(),
-        _ => false,
-    }
-}
+pub use api::kinds::pod::tolerates;
