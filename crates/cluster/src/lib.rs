@@ -5,6 +5,7 @@
 //! clone gives the same history to the bit.
 
 mod command;
+pub mod fidelity;
 mod history;
 mod host;
 mod machine;
@@ -17,4 +18,4 @@ pub use command::{Command, Logged};
 pub use history::Timeline;
 pub use host::kubeconfig;
 pub use machine::NodeSetup;
-pub use world::{Setup, World};
+pub use world::{Heard, Setup, World};

@@ -540,13 +540,22 @@ impl World {
     }
 }
 
+/// A pod's network namespace is named after its namespace, name and uid.
+fn namespace_title(name: &str) -> String {
+    let parts: Vec<&str> = name.split('_').collect();
+    match parts[..] {
+        [ns, pod, _] => format!("pod {ns}/{pod}"),
+        _ => name.to_owned(),
+    }
+}
+
 fn packet_view(t: &net::PacketTrace) -> PacketView {
     let hops = t.hops.iter().map(|h| {
         let mut place: Vec<&str> = h.device.iter().map(|d| d.as_str()).collect();
         place.extend(h.table.iter().map(|t| t.name()));
         place.extend(h.chain.iter().map(|c| c.as_str()));
         HopView {
-            namespace: h.namespace.to_string(),
+            namespace: namespace_title(&h.namespace),
             place: place.join(" "),
             text: h.text.clone(),
             rewrite: h.rewrite.as_ref().map_or_else(String::new, |r| format!("{} {} → {}", r.field, r.from, r.to)),

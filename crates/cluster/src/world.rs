@@ -5,7 +5,7 @@ use crate::host::{self, Job, Terminal, Terminals};
 use crate::machine::{self, Machine, NodeSetup, Site};
 use crate::session::{self, Begun, Session};
 use crate::streams::{Conversation, Open, Reply};
-use api::wire::{Message, Request};
+use api::wire::{Message, Request, Response};
 use apiserver::{ApiServer, Outcome, ResId, Settings};
 use controllers::Manager;
 use controllers::runtime::Kinds;
@@ -22,6 +22,20 @@ use std::sync::Arc;
 const DELIVERY: (Duration, Duration) = (Duration::from_micros(800), Duration::from_micros(3_000));
 /// How long a user's request takes to the server and back.
 const REQUEST: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(9));
+
+/// The host number of clients that are outside of the world.
+const OUTSIDE: usize = usize::MAX;
+
+/// What a client outside of the world hears in a conversation with a kubelet.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// The answer, or the head of a stream.
+    Head(Box<Response>),
+    /// A message of a stream.
+    Message(Message),
+    /// The end.
+    End,
+}
 
 /// What a world begins with. Part of the scenario.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +134,8 @@ pub struct World {
     watches: OrdMap<Conversation, Arc<Open>>,
     terminals: Terminals,
     jobs: OrdMap<u32, Arc<Job>>,
+    /// What clients outside of the world have not heard yet, by conversation.
+    outside: OrdMap<u64, Vec<Heard>>,
     log: Vector<Logged>,
     chance: Stream,
     history: Digest,
@@ -158,6 +174,7 @@ impl World {
             watches: OrdMap::new(),
             terminals: Terminals::new(),
             jobs: OrdMap::new(),
+            outside: OrdMap::new(),
             log: Vector::new(),
             chance: seed.stream("world"),
             history: Digest::default(),
@@ -252,7 +269,9 @@ impl World {
             }
             Event::Reply((host, rpc), reply) => {
                 self.reply(host, rpc, reply);
-                self.wake(Part::Host(host), self.now);
+                if host != OUTSIDE {
+                    self.wake(Part::Host(host), self.now);
+                }
             }
             Event::Command(c) => self.execute(&c),
         }
@@ -528,6 +547,16 @@ impl World {
     }
 
     fn reply(&mut self, host: usize, rpc: u64, reply: Reply) {
+        if host == OUTSIDE {
+            if let Some(heard) = self.outside.get_mut(&rpc) {
+                heard.push(match reply {
+                    Reply::Head(r) => Heard::Head(r),
+                    Reply::Message(m) => Heard::Message(m),
+                    Reply::End => Heard::End,
+                });
+            }
+            return;
+        }
         let Some(kernel) = self.kernel(host) else { return };
         let heard = match reply {
             Reply::Head(r) => kernel.rpc_push(rpc, Arc::new(*r)),
@@ -786,6 +815,38 @@ impl World {
         let Some(res) = self.api.resource("", "nodes") else { return false };
         let mut nodes = self.api.store.list(res, None, None).map(|(_, n)| n).peekable();
         nodes.peek().is_some() && nodes.all(|n| n.condition("Ready").get("status").text() == "True")
+    }
+
+    /// Opens a conversation with a kubelet for a client outside of the world; [`Self::hear`] gives the answer's head first.
+    pub fn open(&mut self, call: &apiserver::KubeletCall) -> u64 {
+        let id = self.outside.get_max().map_or(1, |(n, _)| n + 1);
+        self.outside.insert(id, Vec::new());
+        self.kubelet_call((OUTSIDE, id), call, self.now);
+        id
+    }
+
+    /// Says something in a conversation.
+    pub fn say(&mut self, id: u64, message: &Message) {
+        if let Some(s) = self.sessions.get_mut(&(OUTSIDE, id)) {
+            let s = Arc::make_mut(s);
+            s.hear(Arc::make_mut(&mut self.site), message);
+            let part = Part::Host(s.host);
+            self.wake(part, self.now);
+        }
+    }
+
+    /// Takes what a conversation brought.
+    pub fn hear(&mut self, id: u64) -> Vec<Heard> {
+        self.outside.get_mut(&id).map(core::mem::take).unwrap_or_default()
+    }
+
+    /// Ends a conversation.
+    pub fn hang_up(&mut self, id: u64) {
+        self.outside.remove(&id);
+        if let Some(s) = self.sessions.remove(&(OUTSIDE, id)) {
+            s.hang_up(Arc::make_mut(&mut self.site));
+            self.wake(Part::Host(s.host), self.now);
+        }
     }
 
     /// Answers a request from outside, as the HTTP front does.

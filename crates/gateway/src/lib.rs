@@ -6,12 +6,13 @@
 mod convert;
 mod driver;
 mod protobuf;
+mod streams;
 mod tags;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
 use axum::response::Response;
+use driver::Answer;
 pub use driver::{Driver, Handle};
 
 /// Serves a world on `127.0.0.1:port` until the process ends.
@@ -25,18 +26,19 @@ pub async fn serve(port: u16, handle: Handle) -> std::io::Result<()> {
 }
 
 async fn answer(State(handle): State<Handle>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let limit = sim::Limits::TABLE.request_bytes_max + 1024;
     let bytes = match axum::body::to_bytes(body, limit).await {
         Ok(b) => b,
         Err(_) => return convert::plain(413, "Request entity too large: limit is 3145728\n"),
     };
-    match convert::request(&parts, &bytes) {
-        Ok(r) => handle.call(r).await,
-        Err(message) => {
-            let mut r = Response::new(Body::from(message));
-            *r.status_mut() = axum::http::StatusCode::BAD_REQUEST;
-            r
-        }
+    let call = match convert::request(&parts, &bytes) {
+        Ok(r) => r,
+        Err(message) => return convert::plain(400, &message),
+    };
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &handle).await.ok();
+    match handle.call(call).await {
+        Answer::Http(r) => r,
+        Answer::Kubelet(id, heard) => streams::answer(handle, id, heard, upgrade).await,
     }
 }

@@ -48,7 +48,9 @@ fn chips(d: &mut Drawing, title: &str, all: Vec<&ObjectView>, y: &mut f64) {
     *y += 18.0;
     let mut x = GAP;
     for o in all {
-        let w = 46.0 + 7.2 * (o.id.name.len().min(28) as f64) + if o.ip.is_empty() { 40.0 } else { 88.0 };
+        let kind = 7.0 * short_kind(&o.kind).len() as f64;
+        let more = if o.ip.is_empty() { 44.0 } else { 16.0 + 7.0 * o.ip.len() as f64 };
+        let w = 28.0 + kind + 8.2 * (o.id.name.len().min(28) as f64) + more;
         if x + w > d.width - GAP && x > GAP {
             x = GAP;
             *y += CHIP_H + 8.0;
@@ -82,7 +84,7 @@ fn draw(objects: &BTreeMap<Id, ObjectView>, width: f64, selected: Option<&Id>) -
     let w = (d.width - GAP) / columns - GAP;
     let mut row_y = y;
     for row in nodes.chunks(columns as usize) {
-        let mut bottom = row_y + HEAD + CELL_H;
+        let mut bottom = row_y + HEAD + CELL_H + 10.0;
         let first = d.nodes.len();
         for (i, n) in row.iter().enumerate() {
             let x = GAP + i as f64 * (w + GAP);
@@ -113,7 +115,7 @@ fn place_pods(d: &mut Drawing, pods: &[&ObjectView], x: f64, y: f64, w: f64) -> 
             h: CELL_H,
         });
     }
-    y + (pods.len().div_ceil(per_row)).max(1) as f64 * CELL_H
+    y + (pods.len().div_ceil(per_row)).max(1) as f64 * CELL_H + 10.0
 }
 
 /// Lines from services and owners to pods: faint, and strong for what is selected.
@@ -253,6 +255,20 @@ fn node(app: App, n: Placed) -> impl IntoView {
     }
 }
 
+/// The kind as kubectl abbreviates it.
+fn short_kind(kind: &str) -> &'static str {
+    match kind {
+        "Service" => "svc",
+        "Deployment" => "deploy",
+        "ReplicaSet" => "rs",
+        "StatefulSet" => "sts",
+        "DaemonSet" => "ds",
+        "ReplicationController" => "rc",
+        "CronJob" => "cj",
+        _ => "job",
+    }
+}
+
 fn short(name: &str, max: usize) -> String {
     let n = name.chars().count();
     if n <= max { name.to_owned() } else { format!("…{}", name.chars().skip(n - max + 1).collect::<String>()) }
@@ -307,16 +323,7 @@ fn chip(app: App, c: Placed) -> impl IntoView {
     let go = choose(app, o.id.clone());
     let go_key = go.clone();
     let service = o.kind == "Service";
-    let short_kind = match o.kind.as_str() {
-        "Service" => "svc",
-        "Deployment" => "deploy",
-        "ReplicaSet" => "rs",
-        "StatefulSet" => "sts",
-        "DaemonSet" => "ds",
-        "ReplicationController" => "rc",
-        "CronJob" => "cj",
-        _ => "job",
-    };
+    let short_kind = short_kind(&o.kind);
     let more = if service { o.ip.clone() } else { format!("{}/{}", o.ready.0, o.ready.1) };
     let label = format!("{} {} {}", o.kind, o.id.name, more);
     view! {

@@ -890,7 +890,6 @@ impl Worker {
                             sooner(t);
                         }
                     }
-                    _ => {}
                 }
             }
         }
