@@ -69,6 +69,9 @@ fn base(path: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().unwrap_or("")
 }
 
+/// Both outputs of a command, and whether it succeeded.
+type Answer = (Vec<u8>, Vec<u8>, Result<(), Error>);
+
 /// Runs a command in the container: what it printed, and its exit code.
 fn remote(
     cx: &mut Cx<'_>,
@@ -77,7 +80,7 @@ fn remote(
     container: &str,
     argv: &[&str],
     input: Option<Vec<u8>>,
-) -> Done<(Vec<u8>, Vec<u8>, Result<(), Error>)> {
+) -> Done<Answer> {
     let path = format!("/api/v1/namespaces/{}/pods/{}/exec", pod.namespace(), pod.name());
     let mut r = streaming(path, container, input.is_some(), false);
     for a in argv {
