@@ -27,6 +27,7 @@ pub mod program;
 pub mod resource;
 pub mod run;
 pub mod tabwriter;
+mod tar;
 pub mod tasks;
 pub mod x509;
 

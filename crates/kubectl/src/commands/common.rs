@@ -238,7 +238,7 @@ pub fn overridden(a: &Args, v: &Value) -> Result<Value, Error> {
     if text.is_empty() {
         return Ok(v.clone());
     }
-    match a.str("override-type").as_str() {
+    let changed = match a.str("override-type").as_str() {
         "merge" | "strategic" => {
             let patch = match api::parse_json(&text) {
                 Ok((p @ Value::Map(_), _)) => p,
@@ -255,6 +255,11 @@ pub fn overridden(a: &Args, v: &Value) -> Result<Value, Error> {
             _ => Err(Error::text("Invalid JSON Patch")),
         },
         other => Err(Error::Text(format!("invalid override type: {other}"))),
+    }?;
+    // It is read as that type again: fields that the type has not are lost.
+    match crate::print::type_of(v).map(|t| api::decode::decode(t, &changed)) {
+        Some(Ok(d)) => Ok(d.value),
+        _ => Ok(changed),
     }
 }
 

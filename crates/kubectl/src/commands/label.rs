@@ -228,9 +228,7 @@ fn change(
     }
     let same = old == new || (old.is_null() && new.is_empty());
     let listing = a.bool("list");
-    let send = dry != DryRun::Client
-        && !a.bool("local")
-        && !(listing && changes.set.is_empty() && changes.remove.is_empty());
+    let send = dry != DryRun::Client && !a.bool("local") && !listing;
     if send && !(same && version.is_empty()) {
         let api = cx.api(a)?;
         let mut patch = api::patch::create_merge(&i.object, &object);

@@ -6,6 +6,7 @@ mod autoscale;
 mod certificate;
 mod common;
 mod config;
+mod cp;
 mod create;
 mod debug;
 pub mod delete;
@@ -71,6 +72,7 @@ pub static ROOT: Command = Command {
         &stream::ATTACH,
         &stream::EXEC,
         &port_forward::COMMAND,
+        &cp::COMMAND,
         &debug::COMMAND,
         &auth::COMMAND,
         &events::COMMAND,

@@ -129,7 +129,8 @@ fn activity(pod: &Value) -> (bool, bool, String) {
     (!ready, !running, pod.at(&["metadata", "creationTimestamp"]).text().to_owned())
 }
 
-fn container(cx: &mut Cx<'_>, a: &Args, pod: &Value) -> Done<String> {
+/// The container that is meant.
+pub fn container(cx: &mut Cx<'_>, a: &Args, pod: &Value) -> Done<String> {
     let wanted = a.str("container");
     let spec = pod.get("spec");
     let lists = ["containers", "initContainers", "ephemeralContainers"];
@@ -207,7 +208,8 @@ fn terminal(cx: &mut Cx<'_>, a: &Args) -> Done<(bool, bool)> {
     Ok((stdin, tty))
 }
 
-fn streaming(path: String, container: &str, stdin: bool, tty: bool) -> Request {
+/// A request for streams to a container.
+pub fn streaming(path: String, container: &str, stdin: bool, tty: bool) -> Request {
     let mut r = Request::new(Method::Post, path).with_query("container", container);
     if stdin {
         r = r.with_query("stdin", "true");
