@@ -89,7 +89,9 @@ fn lex(text: &str, file: &str) -> Parsed<Vec<(String, u32, bool)>> {
                 loop {
                     match it.next() {
                         None => {
-                            return Err(format!("unexpected end of file, expecting \"{c}\" in {file}:{line}"));
+                            return Err(format!(
+                                "unexpected end of file, expecting \"{c}\" in {file}:{line}"
+                            ));
                         }
                         Some(x) if x == c => break,
                         Some('\\') => s.extend(it.next()),
@@ -753,7 +755,7 @@ impl Master {
                 self.spawn_workers(sys, &one);
             }
         }
-        if self.stopping && self.workers.is_empty() {
+        if self.stopping && self.workers.is_empty() && self.code.is_none() {
             self.logs.note(sys, "notice", "exit");
             self.code = Some(0);
         }

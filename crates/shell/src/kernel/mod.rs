@@ -321,6 +321,18 @@ impl Kernel {
         Some(id)
     }
 
+    /// Puts a pipe back on the list of those with news: the taker was not its reader.
+    pub fn list_output(&mut self, id: PipeId) {
+        if self.pipes.contains_key(&id) {
+            self.outputs.insert(id);
+        }
+    }
+
+    /// Whether that terminal has new output or lost its last process; asked once.
+    pub fn take_tty_output_of(&mut self, id: TtyId) -> bool {
+        self.tty_outputs.remove(&id).is_some()
+    }
+
     /// A terminal that has new output or lost its last process.
     pub fn take_tty_output(&mut self) -> Option<TtyId> {
         let id = *self.tty_outputs.get_min()?;
