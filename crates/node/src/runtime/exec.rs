@@ -330,7 +330,7 @@ impl Runtime {
         Some(n)
     }
 
-    pub(super) fn to_attached(&mut self, id: &ContainerId, kind: StreamKind, data: &[u8]) {
+    pub(super) fn show_attached(&mut self, id: &ContainerId, kind: StreamKind, data: &[u8]) {
         if self.attached.is_empty() {
             return;
         }

@@ -262,7 +262,7 @@ impl Runtime {
                 if let Some(c) = self.containers.get_mut(id) {
                     Arc::make_mut(c).log.write(now, kind, data);
                 }
-                self.to_attached(id, kind, data);
+                self.show_attached(id, kind, data);
             }
             Owner::Exec(id) => {
                 if let Some(e) = self.execs.get_mut(id) {

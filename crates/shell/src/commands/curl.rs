@@ -2,7 +2,6 @@
 
 use super::connect::{Connect, Refused, Step as Way};
 use super::once::finish;
-use crate::errno::Errno;
 use crate::http::{Decoder, Event, Head, Headers, Url};
 use crate::io::{self, Output};
 use crate::program::{Program, Step};
@@ -49,6 +48,7 @@ struct Opts {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 enum Phase {
     Begin,
     Stdin,
@@ -421,15 +421,11 @@ impl Curl {
                 "exitcode" => self.code.to_string(),
                 "scheme" => self.url.as_ref().map_or(String::new(), |u| u.scheme.clone()),
                 "errormsg" => String::new(),
-                n => self.unknown_variable(n),
+                _ => String::new(),
             });
         }
         out.push_str(rest);
         out
-    }
-
-    fn unknown_variable(&self, _name: &str) -> String {
-        String::new()
     }
 
     fn method(&self) -> &str {
@@ -571,15 +567,10 @@ impl Curl {
                 self.note("Closing connection");
                 self.fail(sys, 6, &m);
             }
-            Poll::Ready(Err(Refused::Failed(_, e))) => {
+            Poll::Ready(Err(Refused::Failed(..))) => {
                 let ms = sys.now().since(self.began).as_millis();
-                let why = if e == Errno::ETIMEDOUT {
-                    "Couldn't connect to server"
-                } else {
-                    "Couldn't connect to server"
-                };
                 let m = format!(
-                    "Failed to connect to {} port {} after {ms} ms: {why}",
+                    "Failed to connect to {} port {} after {ms} ms: Couldn't connect to server",
                     url.host,
                     url.port_or_default()
                 );
@@ -778,7 +769,7 @@ impl Curl {
     fn events(&mut self, sys: &mut dyn Sys, ended: bool) {
         loop {
             let Phase::Receive(dec) = &mut self.phase else { return };
-            match dec.next() {
+            match dec.event() {
                 Ok(None) => {
                     if ended {
                         let left = "transfer closed with outstanding read data remaining";

@@ -309,12 +309,10 @@ impl Call<'_> {
         let path = self.kernel.search(&seat.view(), &s.path, env.get("PATH").unwrap_or("/bin:/usr/bin"))?;
         let (program, _) = self.kernel.load(&seat.view(), &path, s.argv.clone())?;
         let child = self.kernel.fork(self.pid, program)?;
-        let files: Option<Vec<(Fd, FileId)>> = match &s.fds {
-            None => None,
-            Some(map) => {
-                Some(map.iter().filter_map(|(to, from)| Some((*to, self.file_id(*from).ok()?))).collect())
-            }
-        };
+        let files: Option<Vec<(Fd, FileId)>> = s
+            .fds
+            .as_ref()
+            .map(|map| map.iter().filter_map(|(to, from)| Some((*to, self.file_id(*from).ok()?))).collect());
         let mut drop = Vec::new();
         if let Some(list) = files {
             for (_, f) in &list {

@@ -256,10 +256,10 @@ fn cd(sh: &mut Shell, sys: &mut dyn Sys, args: &[String]) -> Ran {
     let physical = args.iter().any(|a| a == "-P");
     // `..` leaves a link by the way it was entered, unless that leads nowhere.
     let logical = fs::normalize(&old, &dir);
-    if physical || sys.chdir(&logical).is_err() {
-        if let Err(e) = sys.chdir(&dir) {
-            return Err(bad(format!("can't cd to {dir}: {e}")));
-        }
+    if (physical || sys.chdir(&logical).is_err())
+        && let Err(e) = sys.chdir(&dir)
+    {
+        return Err(bad(format!("can't cd to {dir}: {e}")));
     }
     let real = sys.cwd();
     let new = if !physical && sys.realpath(&logical).as_ref() == Ok(&real) { logical } else { real };
@@ -525,11 +525,7 @@ fn read(sh: &Shell, sys: &mut dyn Sys, args: &[String]) -> Done {
             let rest: String = chars.by_ref().collect();
             let value = if rest.is_empty() { it.next().cloned().unwrap_or_default() } else { rest };
             match c {
-                'p' => {
-                    if sys.isatty(0) {
-                        r.prompt.err(&value);
-                    }
-                }
+                'p' if sys.isatty(0) => r.prompt.err(&value),
                 't' => {
                     let ms = value.parse::<f64>().unwrap_or(0.0) * 1000.0;
                     r.deadline = Some(sys.now() + Duration::from_millis(ms.clamp(0.0, 1e12) as u64));

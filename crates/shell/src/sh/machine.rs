@@ -372,7 +372,7 @@ impl Shell {
                     Err(e) => {
                         let mut o = Output::default();
                         o.err(&format!("{}: can't open '{path}': {e}\n", self.st.arg0));
-                        self.frames.push(Frame::Bye(if e == Errno::ENOENT { 2 } else { 2 }));
+                        self.frames.push(Frame::Bye(2));
                         self.frames.push(Frame::Flush(o));
                     }
                 }
@@ -385,9 +385,7 @@ impl Shell {
                 if self.st.interactive {
                     self.job_control = sys.isatty(0);
                     self.st.opts.monitor = self.job_control;
-                    for s in [Signal::INT] {
-                        sys.sigaction(s, Disposition::Catch);
-                    }
+                    sys.sigaction(Signal::INT, Disposition::Catch);
                     for s in [Signal::QUIT, Signal::TERM, Signal::TSTP, Signal::TTOU] {
                         sys.sigaction(s, Disposition::Ignore);
                     }
