@@ -247,53 +247,53 @@ fn what_a_container_sees() {
     check(
         &text,
         expect![[r#"
-        uid=0(root) gid=0(root) groups=0(root),10(wheel)
-        box
-        PID   USER     TIME  COMMAND
-            1 root      0:00 sleep 1000
-            2 root      0:00 sh -c id; hostname; ps; ip addr; ip route; cat /etc/resolv.conf /etc/hostname; mount | cut -c1-60; env; cat /sys/fs/cgroup/memory.max; ls /; echo x >/tmp/f; df -h / | tail -1; cat /proc/1/comm; ls -l /proc/self/fd | wc -l; ss -tln; kill 1; kill -9 1; ps | head -2
-            5 root      0:00 ps
-        1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000
-            link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00
-            inet 127.0.0.1/8 scope host lo
-               valid_lft forever preferred_lft forever
-        2: eth0@if4: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000
-            link/ether 1e:32:bc:3f:f7:44 brd ff:ff:ff:ff:ff:ff link-netns worker-1
-            inet 10.244.1.2/24 brd 10.244.1.255 scope global eth0
-               valid_lft forever preferred_lft forever
-        default via 10.244.1.1 dev eth0 
-        10.244.1.0/24 dev eth0 proto kernel scope link src 10.244.1.2 
-        nameserver 10.96.0.10
-        search default.svc.cluster.local
-        options ndots:5
-        box
-        overlay on / type overlay (rw,relatime)
-        proc on /proc type proc (rw,nosuid,nodev,noexec,relatime)
-        tmpfs on /dev type tmpfs (rw,nosuid,size=65536k,mode=755)
-        /dev/vda1 on /etc/resolv.conf type ext4 (rw,relatime)
-        /dev/vda1 on /etc/hostname type ext4 (rw,relatime)
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-        HOSTNAME=box
-        HOME=/root
-        PWD=/
-        max
-        bin
-        dev
-        etc
-        home
-        proc
-        root
-        sys
-        tmp
-        usr
-        var
-        overlay                  20.0G      7.7M     20.0G   1% /
-        sleep
-        4
-        PID   USER     TIME  COMMAND
-            1 root      0:00 sleep 1000
-        sh: ss: not found
-    "#]],
+            uid=0(root) gid=0(root) groups=0(root),10(wheel)
+            box
+            PID   USER     TIME  COMMAND
+                1 root      0:00 sleep 1000
+                2 root      0:00 sh -c id; hostname; ps; ip addr; ip route; cat /etc/resolv.conf /etc/hostname; mount | cut -c1-60; env; cat /sys/fs/cgroup/memory.max; ls /; echo x >/tmp/f; df -h / | tail -1; cat /proc/1/comm; ls -l /proc/self/fd | wc -l; ss -tln; kill 1; kill -9 1; ps | head -2
+                5 root      0:00 ps
+            1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000
+                link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00
+                inet 127.0.0.1/8 scope host lo
+                   valid_lft forever preferred_lft forever
+            2: eth0@if4: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000
+                link/ether 1e:32:bc:3f:f7:44 brd ff:ff:ff:ff:ff:ff link-netns worker-1
+                inet 10.244.1.2/24 brd 10.244.1.255 scope global eth0
+                   valid_lft forever preferred_lft forever
+            default via 10.244.1.1 dev eth0 
+            10.244.1.0/24 dev eth0 proto kernel scope link src 10.244.1.2 
+            nameserver 10.96.0.10
+            search default.svc.cluster.local
+            options ndots:5
+            box
+            overlay on / type overlay (rw,relatime)
+            proc on /proc type proc (rw,nosuid,nodev,noexec,relatime)
+            tmpfs on /dev type tmpfs (rw,nosuid,size=65536k,mode=755)
+            /dev/vda1 on /etc/resolv.conf type ext4 (rw,relatime)
+            /dev/vda1 on /etc/hostname type ext4 (rw,relatime)
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+            HOSTNAME=box
+            HOME=/root
+            PWD=/
+            max
+            bin
+            dev
+            etc
+            home
+            proc
+            root
+            sys
+            tmp
+            usr
+            var
+            overlay                  20.0G      7.8M     20.0G   1% /
+            sleep
+            4
+            PID   USER     TIME  COMMAND
+                1 root      0:00 sleep 1000
+            sh: ss: not found
+        "#]],
     );
 }
 
@@ -552,6 +552,17 @@ fn a_copied_world_runs_alike() {
     let (a, b) = (w.exec(1, &client, &["curl", "-s", &url]), other.exec(1, &client, &["curl", "-s", &url]));
     assert_eq!(a, b);
     assert_eq!(w.now, other.now);
+    let digest = |w: &World| {
+        let mut h = sim::Hasher::default();
+        for n in &w.nodes {
+            n.machine.digest(&mut h);
+            n.runtime.digest(&mut h);
+        }
+        h.digest()
+    };
+    assert_eq!(digest(&w), digest(&other));
+    other.exec(1, &client, &["true"]);
+    assert_ne!(digest(&w), digest(&other));
 }
 
 #[test]

@@ -181,6 +181,12 @@ impl Machine {
         }
     }
 
+    /// Feeds the state to a hasher.
+    pub fn digest(&self, h: &mut sim::Hasher) {
+        self.kernel.digest(h);
+        shell::kernel::feed_debug(h, &self.sockets);
+    }
+
     // Files of the host, for what runs outside of processes: kubelet, volumes, runtime.
 
     fn on_host<T>(

@@ -193,6 +193,28 @@ impl Runtime {
         self.queue.next_at()
     }
 
+    /// Feeds the state to a hasher.
+    pub fn digest(&self, h: &mut sim::Hasher) {
+        use shell::kernel::feed_debug;
+        h.int(self.next);
+        for id in self.images.keys() {
+            h.str(id);
+        }
+        feed_debug(h, &self.sandboxes);
+        feed_debug(h, &self.execs);
+        feed_debug(h, &self.events);
+        feed_debug(h, &self.cni);
+        for (id, c) in &self.containers {
+            h.str(&id.0);
+            feed_debug(h, &c.state);
+            h.int(c.log.end());
+        }
+        for (at, op) in self.queue.iter() {
+            h.int(at.nanos());
+            feed_debug(h, op);
+        }
+    }
+
     /// The next thing that has happened.
     pub fn take_event(&mut self) -> Option<Event> {
         self.events.pop_front()

@@ -162,6 +162,11 @@ impl Vfs {
         self.systems.remove(&id)
     }
 
+    /// All file systems.
+    pub fn systems(&self) -> impl Iterator<Item = (FsId, &Fs)> {
+        self.systems.iter().map(|(id, f)| (*id, f))
+    }
+
     /// A file system.
     pub fn fs(&self, id: FsId) -> Option<&Fs> {
         self.systems.get(&id)

@@ -5,6 +5,7 @@
 //! container and starts its first process in it. Models: Linux (fork, exec, wait, signals, pipes, ttys, pid namespaces).
 
 mod call;
+mod digest;
 mod file;
 mod network;
 mod proc;
@@ -12,6 +13,7 @@ mod process;
 mod tty;
 
 pub use call::Call;
+pub use digest::feed_debug;
 pub use file::{FileId, PipeId};
 pub use network::{NetNs, Network, NoNetwork, SocketId};
 pub use process::{Gpid, Process, Start};
