@@ -1,1 +1,3 @@
-//! Tests that need more than one crate.
+//! What tests that need more than one crate share: the runner of recorded transcripts.
+
+pub mod oracle;

@@ -1,1 +1,32 @@
-//! controllers
+//! The controllers of kube-controller-manager: one folder a controller, over a small runtime.
+//!
+//! A controller sees the cluster only through watches and changes it only through the API, under its own service
+//! account. Handlers only put keys into a queue; `reconcile` does the work for one key.
+
+pub mod deployment;
+pub mod endpoints;
+pub mod endpointslice;
+pub mod garbagecollector;
+pub mod namespace;
+pub mod nodelifecycle;
+pub mod replicaset;
+pub mod runtime;
+pub mod serviceaccount;
+
+pub use runtime::Manager;
+use runtime::{Controller, Kinds};
+
+/// All controllers, in the order in which the manager starts them. One line a controller.
+pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
+    vec![
+        Box::new(endpoints::Endpoints::new(kinds)),
+        Box::new(endpointslice::EndpointSlices::new(kinds)),
+        Box::new(garbagecollector::GarbageCollector::new(kinds)),
+        Box::new(namespace::Namespaces::new(kinds)),
+        Box::new(serviceaccount::ServiceAccounts::new(kinds)),
+        Box::new(serviceaccount::RootCaPublisher::new(kinds)),
+        Box::new(deployment::Deployments::new(kinds)),
+        Box::new(replicaset::ReplicaSets::new(kinds)),
+        Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
+    ]
+}

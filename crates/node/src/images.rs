@@ -730,7 +730,7 @@ fn debian(t: &mut Tree) {
 }
 
 /// A node's own root: Debian with all tools.
-pub(crate) fn host_root(name: &str, programs: &[Entry], mtime: i64) -> Tree {
+pub fn host_root(name: &str, programs: &[Entry], mtime: i64) -> Tree {
     let mut t = base(Base::Debian, mtime);
     for a in shell::commands::applets() {
         let admin = matches!(

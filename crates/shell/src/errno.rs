@@ -16,6 +16,11 @@ macro_rules! errnos {
                 match self { $(Errno::$name => stringify!($name),)* }
             }
 
+            /// The error of a number, if it is one of these.
+            pub fn from_number(n: i32) -> Option<Errno> {
+                [$(Errno::$name,)*].into_iter().find(|e| *e as i32 == n)
+            }
+
             /// The text of `strerror`, `No such file or directory`.
             pub const fn text(self) -> &'static str {
                 match self { $(Errno::$name => $text,)* }

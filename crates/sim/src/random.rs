@@ -65,7 +65,14 @@ impl Stream {
     pub fn uuid(&mut self) -> String {
         let a = (self.bits() & !0xf000) | 0x4000;
         let b = (self.bits() & (u64::MAX >> 2)) | (1 << 63);
-        format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff, b >> 48, b & 0xffff_ffff_ffff)
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            a >> 32,
+            a >> 16 & 0xffff,
+            a & 0xffff,
+            b >> 48,
+            b & 0xffff_ffff_ffff
+        )
     }
 }
 

@@ -237,12 +237,17 @@ mod tests {
 
     #[test]
     fn civil_round_trip() {
-        for s in ["1970-01-01T00:00:00Z", "2000-02-29T23:59:59Z", "2026-11-24T21:15:47Z", "2100-03-01T00:00:00Z"] {
+        for s in
+            ["1970-01-01T00:00:00Z", "2000-02-29T23:59:59Z", "2026-11-24T21:15:47Z", "2100-03-01T00:00:00Z"]
+        {
             let c = Civil::parse(s).unwrap();
             assert_eq!(c.rfc3339(), s);
             assert_eq!(Civil::from_unix(c.unix(), 0), c);
         }
-        assert_eq!(Civil::parse("2026-11-24T21:15:47.5+01:00").unwrap().rfc3339_micro(), "2026-11-24T20:15:47.500000Z");
+        assert_eq!(
+            Civil::parse("2026-11-24T21:15:47.5+01:00").unwrap().rfc3339_micro(),
+            "2026-11-24T20:15:47.500000Z"
+        );
         assert_eq!(Civil::parse("2026-02-30T00:00:00Z"), None);
         assert_eq!(Epoch::DEFAULT.civil(Instant::ZERO).rfc3339(), "2026-01-05T09:00:00Z");
         assert_eq!(Epoch::DEFAULT.civil(Instant::ZERO).weekday(), 1);

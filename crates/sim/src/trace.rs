@@ -44,7 +44,15 @@ pub struct Trace {
 
 impl Trace {
     /// Adds a record and gives its number, to be the parent of what follows from it.
-    pub fn add(&mut self, parent: Cause, at: Instant, actor: &str, kind: &'static str, subject: &str, text: &str) -> Cause {
+    pub fn add(
+        &mut self,
+        parent: Cause,
+        at: Instant,
+        actor: &str,
+        kind: &'static str,
+        subject: &str,
+        text: &str,
+    ) -> Cause {
         self.next += 1;
         let id = Cause(self.next);
         self.records.push_back(Record {

@@ -4,6 +4,7 @@ use core::task::Poll;
 use shell::errno::Errno;
 use shell::http::{Decoder, Request};
 use shell::sys::{Fd, SocketKind, Sys};
+use shell::tls::{ClientHello, ServerHello};
 use sim::{Duration, Instant, Limits};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +18,9 @@ struct Conn {
     number: u64,
     decoder: Decoder,
     partial: Option<Request>,
+    /// Bytes before the handshake is over; `None` after it.
+    greeting: Option<Vec<u8>>,
+    hello: Option<ClientHello>,
     out: Vec<u8>,
     closing: bool,
     ended: bool,
@@ -32,6 +36,8 @@ pub struct Incoming {
     pub peer: SocketAddr,
     /// The connection's number, from 1.
     pub number: u64,
+    /// What the client said of itself, over TLS.
+    pub hello: Option<ClientHello>,
     /// The request; `None` if the bytes were none.
     pub request: Option<Request>,
 }
@@ -44,6 +50,7 @@ pub struct Server {
     accepting: bool,
     count: u64,
     keep_alive: Duration,
+    tls: Option<ServerHello>,
 }
 
 impl Server {
@@ -62,7 +69,13 @@ impl Server {
 
     /// A server on a listener.
     pub fn new(listener: Fd, keep_alive: Duration) -> Server {
-        Server { listener, conns: BTreeMap::new(), accepting: true, count: 0, keep_alive }
+        Server { listener, conns: BTreeMap::new(), accepting: true, count: 0, keep_alive, tls: None }
+    }
+
+    /// The same over TLS.
+    pub fn with_tls(mut self, hello: ServerHello) -> Server {
+        self.tls = Some(hello);
+        self
     }
 
     /// Takes no more connections; those that there are get their answers.
@@ -101,6 +114,8 @@ impl Server {
                     number: self.count,
                     decoder: Decoder::requests(),
                     partial: None,
+                    greeting: self.tls.is_some().then(Vec::new),
+                    hello: None,
                     out: Vec::new(),
                     closing: false,
                     ended: false,
@@ -155,7 +170,26 @@ impl Server {
                 match sys.read(fd, Limits::TABLE.pipe_bytes_max) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(d)) if !d.is_empty() => {
-                        c.decoder.feed(&d);
+                        match &mut c.greeting {
+                            None => c.decoder.feed(&d),
+                            Some(buf) => {
+                                buf.extend(d);
+                                match ClientHello::take(buf) {
+                                    Ok(Some(h)) => {
+                                        c.hello = Some(h);
+                                        c.out.extend(self.tls.iter().flat_map(ServerHello::to_bytes));
+                                        c.decoder.feed(buf);
+                                        c.greeting = None;
+                                    }
+                                    Ok(None) => {}
+                                    Err(()) => {
+                                        let text = b"Client sent an HTTP request to an HTTPS server.\n";
+                                        c.out.extend(b"HTTP/1.0 400 Bad Request\r\n\r\n".iter().chain(text));
+                                        c.closing = true;
+                                    }
+                                }
+                            }
+                        }
                         c.until = sys.now() + self.keep_alive;
                     }
                     Poll::Ready(_) => {
@@ -166,13 +200,13 @@ impl Server {
             }
             loop {
                 let request = c.decoder.request(&mut c.partial);
-                let (peer, number) = (c.peer, c.number);
+                let (peer, number, hello) = (c.peer, c.number, c.hello.clone());
                 match request {
                     Ok(None) => break,
-                    Ok(Some(r)) => all.push(Incoming { fd, peer, number, request: Some(r) }),
+                    Ok(Some(r)) => all.push(Incoming { fd, peer, number, hello, request: Some(r) }),
                     Err(_) => {
                         if !c.closing && !c.ended {
-                            all.push(Incoming { fd, peer, number, request: None });
+                            all.push(Incoming { fd, peer, number, hello, request: None });
                         }
                         c.closing = true;
                         break;

@@ -6,6 +6,7 @@
 //! *Invariant*: the output depends on the arguments alone; it knows no API client and no network namespace.
 
 pub mod iptables;
+mod component;
 mod service;
 
 pub use service::{
@@ -15,3 +16,4 @@ pub use service::{
 
 #[cfg(test)]
 mod tests;
+pub use component::{Proxy, service as service_of, slice as slice_of};

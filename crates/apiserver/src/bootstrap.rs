@@ -1,0 +1,98 @@
+//! What a new cluster holds before anyone asks: namespaces, default roles, the `kubernetes` Service.
+//!
+//! `data/rbac.json` is what a v1.36 API server creates by itself.
+
+use crate::server::Cx;
+use crate::{ApiServer, Op, Options, Verb};
+use api::{SmolStr, Value, obj};
+use sim::{Cause, Instant};
+
+const RBAC: &str = include_str!("../data/rbac.json");
+
+impl ApiServer {
+    /// Creates what every cluster has. Models: the API server's post-start hooks.
+    pub fn bootstrap(&mut self, now: Instant) {
+        for ns in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+            self.seed_object(now, "namespaces", "", "v1", obj!({"metadata": {"name": ns}}));
+        }
+        let (roles, _) = api::parse_json(RBAC).unwrap_or_default();
+        for o in roles.items() {
+            let plural = format!("{}s", o.kind().to_lowercase());
+            self.seed_object(now, &plural, "rbac.authorization.k8s.io", "v1", o.clone());
+        }
+        for (name, value, text) in [
+            (
+                "system-cluster-critical",
+                2_000_000_000,
+                "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+            ),
+            (
+                "system-node-critical",
+                2_000_001_000,
+                "Used for system critical pods that must not be moved from their current node.",
+            ),
+        ] {
+            let o = obj!({"metadata": {"name": name}, "value": value, "description": text});
+            self.seed_object(now, "priorityclasses", "scheduling.k8s.io", "v1", o);
+        }
+        let cidr = self.settings.service_cidr.clone();
+        let o = obj!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [cidr]}});
+        self.seed_object(now, "servicecidrs", "networking.k8s.io", "v1", o);
+        let first = crate::alloc::usable(&self.settings.service_cidr)
+            .map_or_else(String::new, |(f, _)| crate::alloc::ipv4_text(f));
+        let o = obj!({
+            "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+            "spec": {
+                "clusterIP": first, "type": "ClusterIP", "sessionAffinity": "None",
+                "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]
+            }
+        });
+        self.seed_object(now, "services", "", "v1", o);
+        if let Some(ip) = self.settings.advertise.clone() {
+            self.advertise(now, &ip);
+        }
+    }
+
+    /// Writes the endpoints of the `kubernetes` Service, as the server's own reconciler does.
+    fn advertise(&mut self, now: Instant, ip: &SmolStr) {
+        let o = obj!({
+            "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+            "subsets": [{"addresses": [{"ip": ip}], "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}]}]
+        });
+        self.seed_object(now, "endpoints", "", "v1", o);
+        let o = obj!({
+            "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}],
+            "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}]
+        });
+        self.seed_object(now, "endpointslices", "discovery.k8s.io", "v1", o);
+    }
+
+    /// Creates an object as the server itself; one that exists already is left alone.
+    pub fn seed_object(&mut self, now: Instant, plural: &str, group: &str, version: &str, mut o: Value) {
+        let Some(res) = self.registry.id(group, version, plural) else { return };
+        let r = self.registry.get(res).clone();
+        o.insert("apiVersion", r.api_version());
+        o.insert("kind", &r.kind);
+        let namespace: SmolStr = o.namespace().into();
+        let mut cx = Cx {
+            now,
+            cause: Cause::NONE,
+            user: crate::auth::User::new("system:apiserver", &["system:masters"]),
+            agent: "kube-apiserver".into(),
+            warnings: Vec::new(),
+        };
+        let op = Op {
+            verb: Verb::Create,
+            res,
+            sub: SmolStr::default(),
+            namespace,
+            name: SmolStr::default(),
+            body: o,
+            options: Options::default(),
+        };
+        // What exists already stays; nothing else can go wrong with constants.
+        let _ = self.execute(&mut cx, op);
+    }
+}

@@ -1,0 +1,167 @@
+//! Events: recorded once, counted when they recur, aggregated when many are alike.
+//!
+//! Models: client-go's EventRecorder with its correlator (the same event within ten minutes counts up; the eleventh
+//! similar one becomes `(combined from similar events): …`).
+
+use api::{SmolStr, Value, obj};
+use crate::Client;
+use imbl::OrdMap;
+use sim::{Instant, Seed, Stream};
+
+/// Similar events within [`WINDOW_S`] after which they are combined.
+const SIMILAR_MAX: usize = 10;
+const WINDOW_S: u64 = 600;
+/// Remembered events; upstream's LRU has 4096.
+const REMEMBERED_MAX: usize = 4096;
+
+#[derive(Clone, Debug)]
+struct Recorded {
+    name: SmolStr,
+    namespace: SmolStr,
+    count: i64,
+    last: Instant,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Similar {
+    messages: imbl::OrdSet<SmolStr>,
+    last: Instant,
+}
+
+/// Records a component's events. A clone shares its content.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    component: SmolStr,
+    host: SmolStr,
+    recorded: OrdMap<SmolStr, Recorded>,
+    similar: OrdMap<SmolStr, Similar>,
+    chance: Stream,
+}
+
+impl Recorder {
+    /// A recorder for a component.
+    pub fn new(component: &str, seed: Seed) -> Recorder {
+        Recorder {
+            component: component.into(),
+            host: SmolStr::default(),
+            recorded: OrdMap::new(),
+            similar: OrdMap::new(),
+            chance: seed.stream(&format!("events/{component}")),
+        }
+    }
+
+    /// The same for a component of a node.
+    pub fn on_host(component: &str, host: &str, seed: Seed) -> Recorder {
+        let mut r = Recorder::new(&format!("{component}/{host}"), seed);
+        r.component = component.into();
+        r.host = host.into();
+        r
+    }
+
+    /// Records an event about an object. The API call goes aside: nobody waits for it, and its failure is lost.
+    pub fn record(
+        &mut self,
+        client: &mut Client<'_>,
+        about: &Value,
+        kind: &str,
+        reason: &str,
+        message: &str,
+    ) {
+        self.record_at(client, about, "", kind, reason, message);
+    }
+
+    /// The same about a part of an object, `spec.containers{main}`.
+    pub fn record_at(
+        &mut self,
+        client: &mut Client<'_>,
+        about: &Value,
+        path: &str,
+        kind: &str,
+        reason: &str,
+        message: &str,
+    ) {
+        let now = client.now;
+        let target = reference(about, path);
+        let aggregate: SmolStr = format!("{}|{kind}|{reason}", target.to_json()).into();
+        let message = self.aggregate(&aggregate, now, message);
+        let key: SmolStr = format!("{aggregate}|{message}").into();
+        let time = client.timestamp();
+        let Some(res) = client.resource("", "events") else { return };
+        if let Some(r) = self.recorded.get_mut(&key)
+            && now.since(r.last).as_secs() < WINDOW_S
+        {
+            r.count += 1;
+            r.last = now;
+            let r = r.clone();
+            let patch = obj!({"count": r.count, "lastTimestamp": time.as_str(), "message": message.as_str()});
+            let done = client.aside(|c| c.merge(res, "", &r.namespace, &r.name, patch));
+            if done.is_ok() {
+                return;
+            }
+        }
+        let namespace: SmolStr = match about.namespace() {
+            "" => "default".into(),
+            ns => ns.into(),
+        };
+        let name: SmolStr =
+            format!("{}.{:016x}", about.name(), 0x18a0_0000_0000_0000 | (self.chance.bits() >> 8)).into();
+        let mut source = obj!({"component": &self.component});
+        if !self.host.is_empty() {
+            source.insert("host", &self.host);
+        }
+        let event = obj!({
+            "metadata": {"name": &name, "namespace": &namespace},
+            "involvedObject": target,
+            "reason": reason,
+            "message": message.as_str(),
+            "source": source,
+            "firstTimestamp": time.as_str(),
+            "lastTimestamp": time.as_str(),
+            "count": 1,
+            "type": kind,
+            "eventTime": null,
+            "reportingComponent": &self.component,
+            "reportingInstance": &self.host
+        });
+        if client.aside(|c| c.create(res, &namespace, event)).is_ok() {
+            while self.recorded.len() >= REMEMBERED_MAX {
+                let Some(k) = self.recorded.iter().min_by_key(|(_, r)| r.last).map(|(k, _)| k.clone()) else {
+                    break;
+                };
+                self.recorded.remove(&k);
+            }
+            self.recorded.insert(key, Recorded { name, namespace, count: 1, last: now });
+        }
+    }
+
+    fn aggregate(&mut self, key: &SmolStr, now: Instant, message: &str) -> SmolStr {
+        let s = self.similar.entry(key.clone()).or_default();
+        if now.since(s.last).as_secs() > WINDOW_S {
+            *s = Similar::default();
+        }
+        s.last = now;
+        s.messages.insert(message.into());
+        if s.messages.len() > SIMILAR_MAX {
+            s.messages.remove_min();
+            return format!("(combined from similar events): {message}").into();
+        }
+        message.into()
+    }
+}
+
+/// An ObjectReference to an object.
+pub fn reference(v: &Value, path: &str) -> Value {
+    let mut r = obj!({"kind": v.kind(), "name": v.name(), "uid": v.uid(), "apiVersion": v.api_version()});
+    if !v.namespace().is_empty() {
+        r.insert("namespace", v.namespace());
+    }
+    let rv = v.at(&["metadata", "resourceVersion"]).text();
+    // Kubelets and node controllers refer to nodes by name only.
+    if !rv.is_empty() && path.is_empty() {
+        r.insert("resourceVersion", rv);
+    }
+    if !path.is_empty() {
+        r.insert("fieldPath", path);
+    }
+    r
+}

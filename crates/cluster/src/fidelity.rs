@@ -1,0 +1,61 @@
+//! The fidelity ledger: how close each area is to the real thing. `docs/FIDELITY.md` is generated from it and from the
+//! registries.
+
+/// How close something is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fidelity {
+    /// Compared with recorded answers of the real thing.
+    Checked,
+    /// There, with less than the real thing does.
+    Simplified,
+    /// Not there.
+    Absent,
+}
+
+/// A line of the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Area, which becomes a heading.
+    pub area: &'static str,
+    /// What it is about.
+    pub what: &'static str,
+    /// How close it is.
+    pub fidelity: Fidelity,
+    /// What differs, or what it is compared with.
+    pub note: &'static str,
+}
+
+const fn line(area: &'static str, what: &'static str, fidelity: Fidelity, note: &'static str) -> Line {
+    Line { area, what, fidelity, note }
+}
+
+use Fidelity::{Absent, Checked, Simplified};
+
+/// All lines.
+pub static LEDGER: &[Line] = &[
+    line("API server", "store, watch, patches, selectors, tables, discovery", Checked, "`tests/oracle/`; cases that differ are in `tests/oracle.known_failures`"),
+    line("API server", "validation and defaulting", Checked, "field paths and texts for the kinds that `crates/api/src/kinds/` has a file for; other kinds take any valid shape"),
+    line("API server", "admission", Simplified, "NamespaceLifecycle, ServiceAccount, Priority and DefaultTolerationSeconds; no LimitRanger, ResourceQuota, PodSecurity, webhooks or CEL policies"),
+    line("API server", "service account tokens", Simplified, "JWTs of the right shape; the signature is a keyed digest, not RSA"),
+    line("API server", "TLS", Absent, "clients inside reach the API server by its name; the gateway speaks plain HTTP on the loopback"),
+    line("API server", "API server and etcd as processes", Absent, "the control plane survives when its node loses power"),
+    line("API server", "API server over the pods' network", Absent, "nothing listens on 192.168.0.10:6443: `curl https://kubernetes` from a pod is refused"),
+    line("API server", "old API versions (book mode)", Absent, "manifests need today's versions"),
+    line("API server", "aggregation, custom metrics", Absent, "metrics.k8s.io answers as a cluster without metrics server"),
+    line("Controllers", "Deployment, ReplicaSet, Endpoints, EndpointSlice, Namespace, ServiceAccount, node lifecycle, garbage collector", Checked, "`tests/oracle/`"),
+    line("Controllers", "StatefulSet, DaemonSet, Job, CronJob, ReplicationController, HorizontalPodAutoscaler, PodDisruptionBudget, volumes, quota", Absent, "their objects are stored and validated; nothing acts on them"),
+    line("Scheduler", "filters, scores, preemption", Checked, "`tests/oracle/`; volume plugins are absent"),
+    line("Kubelet", "events, states, restarts with back-off, probes, termination, init containers, sidecars", Simplified, "texts and orders as recorded; static pods, eviction, hooks' HTTP bodies and cgroup accounting are absent"),
+    line("Kubelet", "volumes", Simplified, "emptyDir, configMap, secret, downwardAPI, projected, hostPath; no CSI"),
+    line("Kubelet", "exec, attach, logs", Simplified, "`-it` with resize; no port-forward and no ephemeral containers through the kubelet"),
+    line("Images", "a fixed set, listed below", Simplified, "their programs are our own; anything else answers as a registry that does not know it"),
+    line("Network", "kernel model: routes, neighbours, bridges, netfilter, conntrack", Checked, "`./dev parity` compares packet paths with real network namespaces"),
+    line("Network", "kube-proxy in iptables mode", Checked, "rules compared with a real kube-proxy's in `crates/node/testdata/`"),
+    line("Network", "IPv6", Absent, "sockets of that family are refused"),
+    line("Network", "NetworkPolicy", Absent, "as with a network plugin that does not enforce it"),
+    line("Network", "names outside of the cluster", Absent, "cluster DNS answers NXDOMAIN"),
+    line("Nodes", "power and cable", Simplified, "a node off the network keeps its containers; its kubelet neither hears nor reports until it is back"),
+    line("Shell", "POSIX shell and userland", Simplified, "busybox-like; job control is narrow"),
+    line("kubectl", "flags, printers, describers, messages", Checked, "`tests/oracle/`; commands are listed below"),
+    line("Page", "worker restart", Simplified, "a worker that dies is started again with a fresh cluster"),
+];

@@ -1,0 +1,288 @@
+//! Completion: `kubectl __complete WORDS`, in cobra's protocol.
+
+use crate::command::{Args, Command, Group, find, parse};
+use crate::commands;
+use crate::cx::{Cx, Done};
+use crate::globals;
+use crate::resource::list_items;
+use api::wire::Request;
+
+/// What may follow, and what the shell is to do with it.
+pub struct Choices {
+    /// Words, perhaps with a tab and a description.
+    pub words: Vec<String>,
+    /// Whether the shell may offer files.
+    pub files: bool,
+}
+
+/// Completes the word `prefix` that follows the words given.
+pub type Completer = fn(&mut Cx<'_>, &Args, &str) -> Done<Choices>;
+
+fn only(words: Vec<String>) -> Choices {
+    Choices { words, files: false }
+}
+
+/// Nothing to offer.
+pub fn nothing(_: &mut Cx<'_>, _: &Args, _: &str) -> Done<Choices> {
+    Ok(only(Vec::new()))
+}
+
+/// `kubectl __complete …`
+pub fn run(cx: &mut Cx<'_>, args: &[String]) -> Done {
+    let describe = args.first().is_some_and(|a| a == "__complete");
+    let words = args.get(1..).unwrap_or(&[]);
+    let (prefix, before) = match words.split_last() {
+        Some((p, b)) => (p.as_str(), b),
+        None => ("", &[] as &[String]),
+    };
+    let found = find(before);
+    if let Some(w) = found.unknown {
+        cx.err("[Debug] Cleared global flags for plugin completion\n");
+        cx.err(format!("[Debug] [Error] unable to find a command for arguments: [{w}]\n"));
+        finish(cx, &Choices { words: Vec::new(), files: true }, describe);
+        return Ok(());
+    }
+    let choices = choices(cx, found.command, &found.path, &found.rest, prefix)?;
+    finish(cx, &choices, describe);
+    Ok(())
+}
+
+fn finish(cx: &mut Cx<'_>, c: &Choices, describe: bool) {
+    for w in &c.words {
+        let shown = if describe { w.as_str() } else { w.split('\t').next().unwrap_or(w) };
+        cx.out(format!("{shown}\n"));
+    }
+    let (code, name) = if c.files { (0, "Default") } else { (4, "NoFileComp") };
+    cx.out(format!(":{code}\n"));
+    cx.err(format!("Completion ended with directive: ShellCompDirective{name}\n"));
+}
+
+fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], prefix: &str) -> Done<Choices> {
+    let lookup = |n: &str| c.flag(n).or_else(|| globals::find(n));
+    // The value of a flag that stands just before, or behind '='.
+    if let Some(last) = rest.last()
+        && last.starts_with('-')
+        && !last.contains('=')
+    {
+        let name = last.trim_start_matches('-');
+        let key = if last.starts_with("--") { name.to_owned() } else { format!("-{name}") };
+        if let Some(f) = lookup(&key).filter(|f| f.alone.is_none()) {
+            let before = &rest[..rest.len() - 1];
+            return flag_value(cx, c, path, before, f.name, prefix);
+        }
+    }
+    if let Some((name, value)) = prefix.strip_prefix("--").and_then(|p| p.split_once('=')) {
+        return flag_value(cx, c, path, rest, name, value);
+    }
+    if prefix.starts_with('-') {
+        let set = parse(c, path, rest).map(|(a, _)| a);
+        let required: Vec<String> = c
+            .required
+            .iter()
+            .filter(|n| format!("--{n}").starts_with(prefix) && !set.as_ref().is_ok_and(|a| a.given(n)))
+            .filter_map(|n| c.flag(n))
+            .map(|f| format!("--{}\t{}", f.name, f.help))
+            .collect();
+        return Ok(only(if required.is_empty() { flags(c, prefix) } else { required }));
+    }
+    if !c.subs.is_empty() {
+        let mut list: Vec<&&Command> = c
+            .subs
+            .iter()
+            .filter(|s| {
+                s.name.starts_with(prefix) && (s.group != Group::None || !core::ptr::eq(c, &commands::ROOT))
+            })
+            .collect();
+        list.sort_by_key(|s| s.name);
+        return Ok(only(list.iter().map(|s| format!("{}\t{}", s.name, s.short)).collect()));
+    }
+    let Ok((args, _)) = parse(c, path, rest) else { return Ok(only(Vec::new())) };
+    let mut words: Vec<String> = c
+        .required
+        .iter()
+        .filter(|n| !args.given(n) && prefix.is_empty())
+        .filter_map(|n| c.flag(n))
+        .map(|f| format!("--{}\t{}", f.name, f.help))
+        .collect();
+    let mut more = match c.complete {
+        Some(f) => f(cx, &args, prefix)?,
+        None => Choices { words: Vec::new(), files: true },
+    };
+    words.append(&mut more.words);
+    Ok(Choices { words, files: more.files })
+}
+
+fn flags(c: &Command, prefix: &str) -> Vec<String> {
+    let mut all: Vec<String> = c
+        .flags
+        .iter()
+        .flat_map(|t| t.iter())
+        .chain(globals::FLAGS)
+        .filter(|f| format!("--{}", f.name).starts_with(prefix))
+        .map(|f| format!("--{}\t{}", f.name, f.help))
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn flag_value(
+    cx: &mut Cx<'_>,
+    c: &'static Command,
+    path: &str,
+    before: &[String],
+    name: &str,
+    prefix: &str,
+) -> Done<Choices> {
+    let fitting = |list: &[&str]| {
+        only(list.iter().filter(|w| w.starts_with(prefix)).map(|w| (*w).to_owned()).collect())
+    };
+    let Ok((args, _)) = parse(c, path, before) else { return Ok(only(Vec::new())) };
+    match name {
+        "output" if c.name == "get" => Ok(fitting(&[
+            "json",
+            "yaml",
+            "kyaml",
+            "name",
+            "go-template",
+            "go-template-file",
+            "template",
+            "templatefile",
+            "jsonpath",
+            "jsonpath-as-json",
+            "jsonpath-file",
+            "custom-columns",
+            "custom-columns-file",
+            "wide",
+        ])),
+        "namespace" => {
+            let words = names(cx, &args, "namespaces", prefix)?;
+            Ok(only(words))
+        }
+        "context" | "cluster" | "user" => {
+            let list = match name {
+                "context" => "contexts",
+                "cluster" => "clusters",
+                _ => "users",
+            };
+            let config = cx.config(&args)?;
+            let all: Vec<&str> = config.value.get(list).items().map(|e| e.get("name").text()).collect();
+            Ok(fitting(&all))
+        }
+        "dry-run" => Ok(fitting(&["none", "server", "client"])),
+        "container" => match args.words.first() {
+            Some(pod) => {
+                let api = cx.api(&args)?;
+                let pod = pod.rsplit('/').next().unwrap_or(pod);
+                let v = api.get(cx, &format!("/api/v1/namespaces/{}/pods/{pod}", api.namespace));
+                let v = cx.catch(v)?.unwrap_or_default();
+                let all: Vec<String> =
+                    v.at(&["spec", "containers"]).items().map(|c| c.get("name").text().to_owned()).collect();
+                Ok(only(all.into_iter().filter(|w| w.starts_with(prefix)).collect()))
+            }
+            None => Ok(only(Vec::new())),
+        },
+        _ => Ok(Choices { words: Vec::new(), files: true }),
+    }
+}
+
+/// The names of a type's objects, in the namespace in use.
+fn names(cx: &mut Cx<'_>, args: &Args, word: &str, prefix: &str) -> Done<Vec<String>> {
+    let api = cx.api(args)?;
+    let d = cx.discovery(&api);
+    let Ok(d) = cx.catch(d)? else { return Ok(Vec::new()) };
+    let Ok(res) = d.resolve(word) else { return Ok(Vec::new()) };
+    let r = Request::get(res.path(if res.namespaced { &api.namespace } else { "" }, ""));
+    let v = api.call(cx, r);
+    let list = cx.catch(v)?.map(|v| list_items(&v)).unwrap_or_default();
+    Ok(list.iter().map(|v| v.name().to_owned()).filter(|n| n.starts_with(prefix)).collect())
+}
+
+/// A type, then names; or `type/name`.
+pub fn resources(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    let Some(first) = args.words.first() else {
+        if let Some((ty, part)) = prefix.split_once('/') {
+            let list = names(cx, args, ty, part)?;
+            return Ok(only(list.iter().map(|n| format!("{ty}/{n}")).collect()));
+        }
+        let api = cx.api(args)?;
+        let d = cx.discovery(&api);
+        let Ok(d) = cx.catch(d)? else { return Ok(only(Vec::new())) };
+        let mut all: Vec<String> = d
+            .resources
+            .iter()
+            .filter(|r| r.preferred && r.verbs.iter().any(|v| v == "get" || v == "list"))
+            .map(|r| r.qualified())
+            .filter(|n| n.starts_with(prefix))
+            .collect();
+        all.sort();
+        all.dedup();
+        return Ok(only(all));
+    };
+    if first.contains('/') {
+        let (ty, part) = prefix.split_once('/').unwrap_or((prefix, ""));
+        let list = names(cx, args, ty, part)?;
+        return Ok(only(list.iter().map(|n| format!("{ty}/{n}")).collect()));
+    }
+    let list = names(cx, args, &first.clone(), prefix)?;
+    Ok(only(list.into_iter().filter(|n| !args.words[1..].contains(n)).collect()))
+}
+
+fn of_types(cx: &mut Cx<'_>, args: &Args, prefix: &str, types: &[&str]) -> Done<Choices> {
+    match args.words.first() {
+        None if !prefix.contains('/') => {
+            Ok(only(types.iter().filter(|t| t.starts_with(prefix)).map(|t| (*t).to_owned()).collect()))
+        }
+        _ => resources(cx, args, prefix),
+    }
+}
+
+/// What `rollout` and its like work on.
+pub fn workloads(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    of_types(cx, args, prefix, &["deployment", "daemonset", "statefulset"])
+}
+
+/// What `scale` works on.
+pub fn scalable(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    of_types(cx, args, prefix, &["deployment", "replicaset", "replicationcontroller", "statefulset"])
+}
+
+/// What `expose` works on.
+pub fn exposable(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    of_types(cx, args, prefix, &["deployment", "pod", "replicaset", "replicationcontroller", "service"])
+}
+
+/// Pods, and objects that have pods.
+pub fn pods(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    if !args.words.is_empty() {
+        return Ok(only(Vec::new()));
+    }
+    if prefix.contains('/') {
+        return resources(cx, args, prefix);
+    }
+    Ok(only(names(cx, args, "pods", prefix)?))
+}
+
+/// Nodes.
+pub fn nodes(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    Ok(only(names(cx, args, "nodes", prefix)?))
+}
+
+/// Names out of a list of the kubeconfig.
+pub fn config_names(cx: &mut Cx<'_>, args: &Args, prefix: &str, list: &str) -> Done<Choices> {
+    let config = cx.config(args)?;
+    Ok(only(
+        config
+            .value
+            .get(list)
+            .items()
+            .map(|e| e.get("name").text().to_owned())
+            .filter(|n| n.starts_with(prefix))
+            .collect(),
+    ))
+}
+
+/// Words of a fixed list.
+pub fn of(list: &[&str], prefix: &str) -> Choices {
+    only(list.iter().filter(|w| w.starts_with(prefix)).map(|w| (*w).to_owned()).collect())
+}

@@ -1,0 +1,4 @@
+//! The worker that hosts the world.
+fn main() {
+    www::worker::start();
+}
