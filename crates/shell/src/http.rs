@@ -225,7 +225,7 @@ impl Decoder {
     }
 
     /// The next event; `None` if more bytes are needed.
-    pub fn next(&mut self) -> Result<Option<Event>, Malformed> {
+    pub fn event(&mut self) -> Result<Option<Event>, Malformed> {
         loop {
             match self.state {
                 State::Done => return Ok(None),
@@ -348,7 +348,7 @@ impl Decoder {
 
     /// The next whole request, body and all.
     pub fn request(&mut self, partial: &mut Option<Request>) -> Result<Option<Request>, Malformed> {
-        while let Some(e) = self.next()? {
+        while let Some(e) = self.event()? {
             match e {
                 Event::Head(h) => {
                     let [method, target, version] = h.line;
@@ -480,14 +480,14 @@ mod tests {
         let mut d = Decoder::responses(false);
         d.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
         let mut events = Vec::new();
-        while let Some(e) = d.next().unwrap() {
+        while let Some(e) = d.event().unwrap() {
             events.push(e);
         }
         assert_eq!(events.get(1), Some(&Event::Data(b"abc".to_vec())));
         assert_eq!(events.last(), Some(&Event::End));
         let mut d = Decoder::responses(false);
         d.feed(b"rubbish\r\n\r\n");
-        assert_eq!(d.next(), Err(Malformed));
+        assert_eq!(d.event(), Err(Malformed));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub struct Exec {
 }
 
 /// A program that a file can name: how many images' binaries behave is one table of these.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Entry {
     /// Names under which it is known: a binary's program name, or, for the userland, the applets.
     pub names: &'static [&'static str],
@@ -56,6 +56,13 @@ pub struct Entry {
     pub help: &'static str,
     /// Makes its first state from its arguments, the first being the name under which it was started.
     pub main: fn(Vec<String>) -> Box<dyn Program>,
+}
+
+impl Debug for Entry {
+    /// Without the function's address, which is no part of a state.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Entry({:?})", self.names)
+    }
 }
 
 /// Finds a program in tables, earlier ones first.

@@ -27,24 +27,11 @@ impl Program for Pause {
                 return Step::Exit(0);
             }
         }
-        while sys.wait(Child::Any).is_ready_and(|r| r.is_ok()) {}
+        while let core::task::Poll::Ready(Ok(_)) = sys.wait(Child::Any) {}
         Step::Wait
     }
 
     fn clone_box(&self) -> Box<dyn Program> {
         Box::new(self.clone())
-    }
-}
-
-trait ReadyAnd<T> {
-    fn is_ready_and(self, f: impl FnOnce(T) -> bool) -> bool;
-}
-
-impl<T> ReadyAnd<T> for core::task::Poll<T> {
-    fn is_ready_and(self, f: impl FnOnce(T) -> bool) -> bool {
-        match self {
-            core::task::Poll::Ready(v) => f(v),
-            core::task::Poll::Pending => false,
-        }
     }
 }

@@ -3,7 +3,6 @@
 use super::ls::{blocks, human};
 use super::once::{Cx, Ran};
 use crate::{fs, io};
-use sim::Limits;
 use std::collections::BTreeSet;
 
 /// `du`
@@ -32,7 +31,7 @@ pub fn du(cx: &mut Cx) -> Ran {
         let mut count = 0;
         while let Some((path, done)) = todo.pop() {
             count += 1;
-            if count > Limits::TABLE.shell_bytes_max {
+            if count > super::files::WALK_MAX {
                 break;
             }
             if done {
@@ -93,7 +92,6 @@ pub fn df(cx: &mut Cx) -> Ran {
     } else {
         (1024, " 1K-blocks      Used Available")
     };
-    let head = if o.has('h') { head } else { head };
     let kind = if o.has('T') { " Type      " } else { "" };
     let use_ = if o.has('P') { "Capacity" } else { "Use%" };
     cx.say(&format!("Filesystem          {kind}{head} {use_} Mounted on\n"));

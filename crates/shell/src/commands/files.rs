@@ -35,16 +35,30 @@ struct Copy {
     force: bool,
     verbose: bool,
     failed: bool,
+    /// The first directory copied to: what lies in it is not copied again.
+    made: Option<(u64, u64)>,
 }
 
+/// Files that one command may visit.
+pub const WALK_MAX: usize = Limits::TABLE.processes_max * 4;
+
 impl Copy {
+    fn within(&self, cx: &mut Cx, from: &str) -> bool {
+        self.made.is_some_and(|m| cx.sys.lstat(from).is_ok_and(|s| s.is_dir() && (s.dev, s.ino) == m))
+    }
+
     fn copy(&mut self, cx: &mut Cx, from: &str, to: &str) {
         let mut todo = vec![(from.to_string(), to.to_string())];
         let mut count = 0;
         while let Some((from, to)) = todo.pop() {
             count += 1;
-            if count > Limits::TABLE.shell_bytes_max {
+            if count > WALK_MAX {
                 return;
+            }
+            if self.within(cx, &from) {
+                cx.err(&format!("can't copy '{from}' into itself"));
+                self.failed = true;
+                continue;
             }
             if let Err((m, e)) = self.one(cx, &from, &to, &mut todo) {
                 cx.err(&format!("{m}: {e}"));
@@ -82,6 +96,9 @@ impl Copy {
                 }
                 if !cx.sys.stat(to).is_ok_and(|s| s.is_dir()) {
                     cx.sys.mkdir(to, 0o700 | st.mode).map_err(|e| (at("create directory", to), e))?;
+                }
+                if self.made.is_none() {
+                    self.made = cx.sys.stat(to).ok().map(|s| (s.dev, s.ino));
                 }
                 let list = cx.sys.readdir(from).map_err(|e| (at("open", from), e))?;
                 todo.extend(list.iter().rev().map(|e| (fs::join(from, &e.name), fs::join(to, &e.name))));
@@ -131,6 +148,7 @@ pub fn cp(cx: &mut Cx) -> Ran {
         force: o.has('f'),
         verbose: o.has('v'),
         failed: false,
+        made: None,
     };
     let many = o.rest.len() > 1;
     for f in &o.rest {
@@ -173,6 +191,7 @@ pub fn mv(cx: &mut Cx) -> Ran {
                     force: true,
                     verbose: false,
                     failed: false,
+                    made: None,
                 };
                 c.copy(cx, f, &t);
                 if c.failed || !remove(cx, f, true, true) {
@@ -194,7 +213,7 @@ fn remove(cx: &mut Cx, path: &str, recursive: bool, force: bool) -> bool {
     // Each directory comes twice: first its content is put above it, then it is empty.
     let mut todo = vec![(path.to_string(), false)];
     while let Some((p, emptied)) = todo.pop() {
-        if todo.len() > Limits::TABLE.shell_bytes_max {
+        if todo.len() > WALK_MAX {
             return false;
         }
         let r = match cx.sys.lstat(&p) {
@@ -466,7 +485,7 @@ pub fn touch(cx: &mut Cx) -> Ran {
 fn below(sys: &mut dyn Sys, path: &str) -> Vec<String> {
     let (mut all, mut todo) = (Vec::new(), vec![path.to_string()]);
     while let Some(p) = todo.pop() {
-        if all.len() > Limits::TABLE.shell_bytes_max {
+        if all.len() > WALK_MAX {
             break;
         }
         if sys.lstat(&p).is_ok_and(|s| s.is_dir())

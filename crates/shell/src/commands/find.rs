@@ -333,7 +333,7 @@ pub fn find(cx: &mut Cx) -> Ran {
     let mut seen = 0;
     while let Some((path, depth, done)) = todo.pop() {
         seen += 1;
-        if w.quit || seen > Limits::TABLE.shell_bytes_max {
+        if w.quit || seen > super::files::WALK_MAX {
             break;
         }
         let s = match cx.sys.lstat(&path) {
@@ -351,7 +351,7 @@ pub fn find(cx: &mut Cx) -> Ran {
         } else if depth >= p.min {
             w.test(cx, &test, &path, &s);
         }
-        if descend && !(w.prune && !p.post) {
+        if descend && (p.post || !w.prune) {
             match cx.sys.readdir(&path) {
                 Ok(list) => {
                     todo.extend(list.iter().rev().map(|e| (fs::join(&path, &e.name), depth + 1, false)));

@@ -5,7 +5,6 @@ use super::once::Cx;
 use crate::regex::Regex;
 use crate::sys::Sys;
 use crate::{Errno, fs, io};
-use sim::Limits;
 use std::collections::VecDeque;
 
 /// `grep`
@@ -105,7 +104,7 @@ impl Grep {
 fn files_below(sys: &mut dyn Sys, path: &str, out: &mut Vec<String>) {
     let mut todo = vec![path.to_string()];
     while let Some(p) = todo.pop() {
-        if out.len() > Limits::TABLE.processes_max * 16 {
+        if out.len() > super::files::WALK_MAX {
             return;
         }
         match sys.lstat(&p) {

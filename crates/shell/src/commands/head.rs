@@ -91,6 +91,7 @@ pub struct Tail {
     pause: Duration,
     files: Vec<(String, Option<Fd>, Vec<u8>)>,
     at: usize,
+    held: u64,
     shown: Option<usize>,
     out: Output,
     code: i32,
@@ -110,6 +111,7 @@ pub fn tail(argv: Vec<String>) -> Box<dyn Program> {
         pause: Duration::from_secs(1),
         files: Vec::new(),
         at: 0,
+        held: 0,
         shown: None,
         out: Output::default(),
         code: 0,
@@ -193,11 +195,15 @@ impl Tail {
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Ready(Ok(d)) if d.is_empty() => Poll::Ready(Ok(true)),
             Poll::Ready(Ok(d)) => {
-                rest.extend(d);
-                if keep && rest.len() > Limits::TABLE.file_bytes_max {
-                    let extra = rest.len() - Limits::TABLE.file_bytes_max;
-                    rest.drain(..extra);
+                if keep {
+                    // What can't be let go because no line has ended counts as memory.
+                    self.held = if d.contains(&b'\n') { 0 } else { self.held.saturating_add(d.len() as u64) };
+                    sys.set_memory((1 << 19) + self.held);
+                    if rest.len() > Limits::TABLE.file_bytes_max {
+                        rest.clear();
+                    }
                 }
+                rest.extend(d);
                 Poll::Ready(Ok(false))
             }
         }

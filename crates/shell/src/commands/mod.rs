@@ -33,6 +33,7 @@ mod sed;
 mod sleep;
 mod sum;
 mod sysctl;
+mod tar;
 pub mod test;
 mod text;
 mod wget;

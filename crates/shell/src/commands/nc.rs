@@ -11,6 +11,7 @@ use sim::{Duration, Instant, Limits};
 use std::net::{Ipv4Addr, SocketAddr};
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 enum Phase {
     Begin,
     Listen(Fd),

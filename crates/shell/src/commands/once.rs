@@ -123,7 +123,7 @@ impl<'a> Cx<'a> {
 pub type Run = fn(&mut Cx) -> Ran;
 
 /// A command that runs to its end.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Once {
     argv: Vec<String>,
     run: Run,
@@ -132,6 +132,19 @@ pub struct Once {
     out: Output,
     then: Then,
     code: Option<i32>,
+}
+
+impl core::fmt::Debug for Once {
+    /// Without the function's address: the name in `argv` tells which it is.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Once")
+            .field("argv", &self.argv)
+            .field("stdin", &self.stdin)
+            .field("out", &self.out)
+            .field("then", &self.then)
+            .field("code", &self.code)
+            .finish()
+    }
 }
 
 impl Once {

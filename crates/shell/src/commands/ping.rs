@@ -152,11 +152,11 @@ impl Ping {
             "\n--- {} ping statistics ---\n{} packets transmitted, {} packets received, {lost}% packet loss\n",
             self.host, self.sent, self.got
         ));
-        if self.got > 0 {
+        if let Some(average) = self.rtt.2.checked_div(self.got) {
             self.out.out(&format!(
                 "round-trip min/avg/max = {}/{}/{} ms\n",
                 milli(self.rtt.0),
-                milli(self.rtt.2 / self.got),
+                milli(average),
                 milli(self.rtt.1)
             ));
         }

@@ -148,7 +148,8 @@ pub fn ps(cx: &mut Cx) -> Ran {
         let mut s = String::new();
         for (i, (cell, c)) in cells.iter().zip(&cols).enumerate() {
             let w = c.2;
-            let right = matches!(c.0, "pid" | "ppid" | "pgid" | "sid" | "uid" | "vsz" | "rss" | "nice");
+            let right =
+                matches!(c.0, "pid" | "ppid" | "pgid" | "sid" | "uid" | "vsz" | "rss" | "nice" | "time");
             if i == last {
                 s.push_str(cell);
             } else if right {

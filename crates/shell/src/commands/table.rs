@@ -2,6 +2,7 @@
 
 use super::filter::Filtering;
 use super::once::Once;
+use super::tar;
 use super::{
     awk, cat, curl, date, diff, disk, echo, expr, files, find, grep, head, kill, ls, nc, netadmin, nslookup,
     paths, ping, printf, ps, sed, sleep, sum, sysctl, test, text, wget, who,
@@ -376,6 +377,11 @@ pub static TABLE: &[Entry] = &[
         names: &["sysctl"],
         help: "[-anw] [KEY[=VALUE]]...: show and set kernel settings",
         main: |a| Once::boxed(a, sysctl::run),
+    },
+    Entry {
+        names: &["tar"],
+        help: "c|x|t [-vO] [-f FILE] [-C DIR] [FILE]...: pack and unpack archives",
+        main: |a| Once::boxed(a, tar::run),
     },
 ];
 

@@ -13,6 +13,7 @@ use core::task::Poll;
 use sim::{Duration, Instant, Limits};
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 enum Phase {
     Begin,
     Connect(Connect),
@@ -116,7 +117,7 @@ impl Wget {
         if let Some(t) = o.value('T').and_then(super::options::duration_ms) {
             self.timeout = Duration::from_millis(t.max(1));
         }
-        self.open(sys, &text.to_string());
+        self.open(sys, text);
     }
 
     fn fail(&mut self, sys: &mut dyn Sys, m: &str) {
@@ -259,7 +260,7 @@ impl Wget {
         }
         loop {
             let Phase::Receive(dec) = &mut self.phase else { return true };
-            match dec.next() {
+            match dec.event() {
                 Ok(None) => {
                     if d.is_empty() {
                         self.fail(sys, "connection closed prematurely");

@@ -29,6 +29,8 @@ pub struct Fs {
     pub used_bytes: u64,
     /// Bytes written since it was made: the writable layer of an overlay.
     pub written_bytes: u64,
+    /// The file system whose disk it lies on: writes count there too, and `df` shows its figures.
+    pub backing: Option<FsId>,
 }
 
 /// A mount: what is seen instead of the directory beneath.
@@ -63,6 +65,11 @@ impl MountNs {
     /// The root mount.
     pub fn root(&self) -> &Mount {
         &self.root
+    }
+
+    /// Makes the root read-only or writable.
+    pub fn set_root_read_only(&mut self, on: bool) {
+        self.root.read_only = on;
     }
 
     /// All mounts, the root first, in the order in which they were made.
@@ -144,6 +151,7 @@ impl Vfs {
                 size_bytes_max,
                 used_bytes,
                 written_bytes: 0,
+                backing: None,
             },
         );
         self.next
@@ -152,6 +160,11 @@ impl Vfs {
     /// Removes a file system.
     pub fn remove(&mut self, id: FsId) -> Option<Fs> {
         self.systems.remove(&id)
+    }
+
+    /// All file systems.
+    pub fn systems(&self) -> impl Iterator<Item = (FsId, &Fs)> {
+        self.systems.iter().map(|(id, f)| (*id, f))
     }
 
     /// A file system.
@@ -212,6 +225,7 @@ impl Vfs {
         ns.iter()
             .filter_map(|m| {
                 let fs = self.fs(m.node.0)?;
+                let disk = fs.backing.and_then(|b| self.fs(b)).unwrap_or(fs);
                 let mut options = String::from(if m.read_only { "ro" } else { "rw" });
                 options.push_str(match fs.fstype.as_str() {
                     "proc" | "sysfs" => ",nosuid,nodev,noexec,relatime",
@@ -228,8 +242,8 @@ impl Vfs {
                     target: m.target.to_string(),
                     fstype: fs.fstype.clone(),
                     options: options.into(),
-                    size_bytes: fs.size_bytes_max.unwrap_or(0),
-                    used_bytes: fs.used_bytes,
+                    size_bytes: disk.size_bytes_max.unwrap_or(0),
+                    used_bytes: disk.used_bytes,
                 })
             })
             .collect()
@@ -388,6 +402,14 @@ impl Vfs {
 
     /// Accounts for a file's change of size.
     fn charge(&mut self, id: FsId, before: u64, after: u64) -> Result<(), Errno> {
+        let backing = self.fs(id).and_then(|f| f.backing).filter(|b| *b != id);
+        if let Some(b) = backing {
+            self.charge_one(b, before, after)?;
+        }
+        self.charge_one(id, before, after)
+    }
+
+    fn charge_one(&mut self, id: FsId, before: u64, after: u64) -> Result<(), Errno> {
         let fs = self.systems.get_mut(&id).ok_or(Errno::ENOENT)?;
         if after > before {
             let used = fs.used_bytes.saturating_add(after - before);

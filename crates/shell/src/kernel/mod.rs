@@ -5,6 +5,7 @@
 //! container and starts its first process in it. Models: Linux (fork, exec, wait, signals, pipes, ttys, pid namespaces).
 
 mod call;
+mod digest;
 mod file;
 mod network;
 mod proc;
@@ -12,6 +13,7 @@ mod process;
 mod tty;
 
 pub use call::Call;
+pub use digest::feed_debug;
 pub use file::{FileId, PipeId};
 pub use network::{NetNs, Network, NoNetwork, SocketId};
 pub use process::{Gpid, Process, Start};
@@ -319,6 +321,18 @@ impl Kernel {
         let id = *self.outputs.get_min()?;
         self.outputs.remove(&id);
         Some(id)
+    }
+
+    /// Puts a pipe back on the list of those with news: the taker was not its reader.
+    pub fn list_output(&mut self, id: PipeId) {
+        if self.pipes.contains_key(&id) {
+            self.outputs.insert(id);
+        }
+    }
+
+    /// Whether that terminal has new output or lost its last process; asked once.
+    pub fn take_tty_output_of(&mut self, id: TtyId) -> bool {
+        self.tty_outputs.remove(&id).is_some()
     }
 
     /// A terminal that has new output or lost its last process.
