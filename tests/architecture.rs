@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-const ALL: &[&str] = &["sim", "api", "net", "apiserver", "controllers", "scheduler", "shell", "kubectl", "node"];
+const ALL: &[&str] =
+    &["sim", "api", "net", "apiserver", "controllers", "scheduler", "shell", "kubectl", "node"];
 
 /// Room and what it may use; `www` and `tests` stand on top.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -56,6 +57,9 @@ fn every_room_is_in_the_table() {
     assert!(missing.is_empty(), "{missing:?}");
     let doc = include_str!("../docs/ARCHITECTURE.md");
     for (name, _) in MAY_USE {
-        assert!(doc.contains(&format!("{name}`")) || doc.contains(&format!("{name}/`")), "{name} is not in docs/ARCHITECTURE.md");
+        assert!(
+            doc.contains(&format!("{name}`")) || doc.contains(&format!("{name}/`")),
+            "{name} is not in docs/ARCHITECTURE.md"
+        );
     }
 }

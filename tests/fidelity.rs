@@ -24,8 +24,13 @@ fn document() -> String {
         let _ = writeln!(s, "| {} | {word} | {} |", l.what, l.note);
     }
     let world = World::new(sim::Seed(1), Setup::fake(1));
-    let mut kinds: Vec<String> =
-        world.api().registry.iter().filter(|r| r.storage == r.id).map(|r| format!("{} ({})", r.kind, r.api_version())).collect();
+    let mut kinds: Vec<String> = world
+        .api()
+        .registry
+        .iter()
+        .filter(|r| r.storage == r.id)
+        .map(|r| format!("{} ({})", r.kind, r.api_version()))
+        .collect();
     kinds.sort();
     kinds.dedup();
     let list = |s: &mut String, title: &str, all: Vec<String>| {
@@ -33,9 +38,14 @@ fn document() -> String {
     };
     list(&mut s, "Kinds served", kinds);
     list(&mut s, "Admission plugins", apiserver::admission::names().map(str::to_owned).collect());
-    list(&mut s, "kubectl commands", kubectl::commands::ROOT.subs.iter().map(|c| c.name.to_owned()).collect());
+    list(
+        &mut s,
+        "kubectl commands",
+        kubectl::commands::ROOT.subs.iter().map(|c| c.name.to_owned()).collect(),
+    );
     list(&mut s, "Userland", shell::commands::applets().into_iter().map(str::to_owned).collect());
-    let images = node::images::IMAGES.iter().flat_map(|i| i.tags.iter().map(move |t| format!("{}:{t}", i.repository)));
+    let images =
+        node::images::IMAGES.iter().flat_map(|i| i.tags.iter().map(move |t| format!("{}:{t}", i.repository)));
     list(&mut s, "Images", images.collect());
     s
 }
@@ -48,5 +58,8 @@ fn the_document_is_true() {
         std::fs::write(path, &now).expect("docs/FIDELITY.md can be written");
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(kept == now, "docs/FIDELITY.md is old: run UPDATE=1 cargo test -p kubarium-tests --test fidelity");
+    assert!(
+        kept == now,
+        "docs/FIDELITY.md is old: run UPDATE=1 cargo test -p kubarium-tests --test fidelity"
+    );
 }

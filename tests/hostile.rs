@@ -44,9 +44,16 @@ fn requests() {
         let path = String::from_utf8_lossy(&mutated(&mut chance, paths[i % paths.len()])).into_owned();
         let mut r = Request::new(methods[(chance.bits() % 5) as usize], path)
             .with_body(Body::Bytes(mutated(&mut chance, body).into()))
-            .with_header("content-type", ["application/json", "application/yaml", "application/merge-patch+json"][i % 3])
-            .with_query("labelSelector", String::from_utf8_lossy(&mutated(&mut chance, "a in (b,c),!d")).into_owned());
-        r.credentials = Credentials::Certificate { name: "admin".into(), groups: vec!["system:masters".into()] };
+            .with_header(
+                "content-type",
+                ["application/json", "application/yaml", "application/merge-patch+json"][i % 3],
+            )
+            .with_query(
+                "labelSelector",
+                String::from_utf8_lossy(&mutated(&mut chance, "a in (b,c),!d")).into_owned(),
+            );
+        r.credentials =
+            Credentials::Certificate { name: "admin".into(), groups: vec!["system:masters".into()] };
         if let Outcome::Done(a) = w.request(&r) {
             assert!((200..600).contains(&a.status), "{r:?}");
         }
@@ -66,7 +73,11 @@ fn shell_lines() {
     for i in 0..400 {
         let line = String::from_utf8_lossy(&mutated(&mut chance, lines[i % lines.len()])).into_owned();
         let job = w.next_job();
-        w.command(Command::Run { job, line: format!("timeout 20 sh -c '{}'", line.replace('\'', "'\\''")), stdin: String::new() });
+        w.command(Command::Run {
+            job,
+            line: format!("timeout 20 sh -c '{}'", line.replace('\'', "'\\''")),
+            stdin: String::new(),
+        });
         w.run_until(w.now() + Duration::from_secs(30));
         assert!(w.job(job).is_some_and(|(_, code)| code.is_some()), "does not end: {line:?}");
     }
@@ -85,7 +96,8 @@ fn manifests() {
     }
     let deep = "[".repeat(100_000);
     assert!(api::yaml::parse(&deep).is_err());
-    let bomb = (1..30).fold("a0: &a0 [x,x]\n".to_owned(), |s, i| s + &format!("a{i}: &a{i} [*a{},*a{}]\n", i - 1, i - 1));
+    let bomb = (1..30)
+        .fold("a0: &a0 [x,x]\n".to_owned(), |s, i| s + &format!("a{i}: &a{i} [*a{},*a{}]\n", i - 1, i - 1));
     assert!(api::yaml::parse(&bomb).is_err());
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 #[test]
 fn solutions_hold() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lessons");
-    let mut lessons: Vec<_> = fs::read_dir(dir).expect("lessons/ is there").filter_map(Result::ok).map(|e| e.path()).collect();
+    let mut lessons: Vec<_> =
+        fs::read_dir(dir).expect("lessons/ is there").filter_map(Result::ok).map(|e| e.path()).collect();
     lessons.sort();
     assert!(!lessons.is_empty());
     for path in lessons {

@@ -39,7 +39,10 @@ pub struct Report {
 pub fn cases(dir: &Path) -> std::io::Result<Vec<Case>> {
     let index = fs::read_to_string(dir.join("INDEX.tsv"))?;
     let names = index.lines().filter_map(|l| l.split('\t').next()).filter(|n| !n.is_empty());
-    Ok(names.map(|n| Case { name: n.to_owned(), dir: dir.join("cases").join(n) }).filter(|c| c.dir.is_dir()).collect())
+    Ok(names
+        .map(|n| Case { name: n.to_owned(), dir: dir.join("cases").join(n) })
+        .filter(|c| c.dir.is_dir())
+        .collect())
 }
 
 /// The world that the cases ran on, with a case's files in the working directory.
@@ -127,7 +130,8 @@ pub fn transcript(commands: &[String], text: &str) -> Vec<Entry> {
         let head = format!("$ {c}\n");
         let Some(start) = rest.find(&head) else { break };
         let body = &rest[start + head.len()..];
-        let end = commands.get(i + 1).and_then(|n| body.find(&format!("\n$ {n}\n"))).map_or(body.len(), |e| e + 1);
+        let end =
+            commands.get(i + 1).and_then(|n| body.find(&format!("\n$ {n}\n"))).map_or(body.len(), |e| e + 1);
         let mut output = body[..end].to_owned();
         rest = &body[end..];
         // The empty line that ends each entry.
@@ -179,7 +183,8 @@ fn run_case(c: &Case, shared: &mut Option<World>) -> Report {
                 break;
             }
         }
-        let (output, code) = w.job(job).map_or((String::new(), None), |(o, c)| (String::from_utf8_lossy(o).into_owned(), c));
+        let (output, code) =
+            w.job(job).map_or((String::new(), None), |(o, c)| (String::from_utf8_lossy(o).into_owned(), c));
         got.push(Entry { line: line.clone(), output, code: code.unwrap_or(-1) });
         dead_nodes(&mut w, line);
         // Cases of these letters waited for the namespace's ServiceAccount after their first command.
@@ -198,7 +203,10 @@ fn dead_nodes(w: &mut World, line: &str) {
     for n in 1..=3 {
         let name = format!("dead-node-{n}");
         if line.contains(&name) {
-            w.command(Command::SetPower { node: format!("node-{n}"), on: line.trim_start().starts_with("rm") });
+            w.command(Command::SetPower {
+                node: format!("node-{n}"),
+                on: line.trim_start().starts_with("rm"),
+            });
         }
     }
 }
@@ -218,7 +226,8 @@ fn prepare(w: &mut World, lines: &[String]) {
     wanted.dedup();
     for ns in wanted {
         let made = lines.iter().any(|l| {
-            (l.contains("create ns") || l.contains("create namespace")) && l.split_whitespace().any(|w| w == ns)
+            (l.contains("create ns") || l.contains("create namespace"))
+                && l.split_whitespace().any(|w| w == ns)
         });
         let plain = !ns.is_empty() && ns.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         let prefixed = ["g", "golden-"].iter().any(|p| ns.starts_with(p));

@@ -162,7 +162,8 @@ await test("5 the packet's path shows the rules that iptables-save prints", asyn
   for (const w of [/sent by a socket/, /KUBE-SERVICES/, /KUBE-SVC-/, /KUBE-SEP-/, /DNAT/, /POSTROUTING/, /delivered to TCP/]) has(path, w);
   const chain = path.match(/KUBE-SEP-\w+/)[0];
   await page.getByRole("tab", { name: "Topology" }).click();
-  await page.getByRole("button", { name: /^Node worker-1/ }).click();
+  await page.getByRole("button", { name: /^Node worker-1/ }).focus();
+  await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Open a shell" }).click();
   await screen(page, /# ?$/);
   has(await sh(page, `iptables-save | grep -c -- '-A ${chain}'`), /^[1-9]/m, "rules in worker-1");
@@ -224,7 +225,9 @@ await test("9 the first lesson turns green by itself", async () => {
 await test("10 history, completion and keys alone", async () => {
   const p = await open();
   await p.keyboard.press("t");
-  await p.keyboard.type("kubectl get nod\t\n");
+  await p.keyboard.type("kubectl get nod\t");
+  await screen(p, /kubectl get nodes/);
+  await p.keyboard.press("Enter");
   await screen(p, /worker-2 +Ready/);
   await p.keyboard.press("ArrowUp");
   await screen(p, /kubectl get nodes *$/);

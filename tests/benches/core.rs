@@ -35,7 +35,11 @@ fn deployment(replicas: i64) -> api::Value {
 
 fn running(w: &World) -> usize {
     let Some(pods) = w.api().resource("", "pods") else { return 0 };
-    w.api().store.list(pods, None, None).filter(|(_, p)| p.at(&["status", "phase"]).text() == "Running").count()
+    w.api()
+        .store
+        .list(pods, None, None)
+        .filter(|(_, p)| p.at(&["status", "phase"]).text() == "Running")
+        .count()
 }
 
 /// A Deployment's pods on fake nodes, until all run.

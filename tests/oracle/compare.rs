@@ -64,7 +64,10 @@ impl Names {
 fn normalize(names: &mut Names, e: &Entry) -> String {
     let mut out: Vec<String> = Vec::new();
     for line in e.output.lines() {
-        if line.contains("openshift") || line.contains("/.well-known") || line.contains("CIDRAssignmentFailed") {
+        if line.contains("openshift")
+            || line.contains("/.well-known")
+            || line.contains("CIDRAssignmentFailed")
+        {
             continue;
         }
         let l = fold_spaces(&tokens(names, line));
@@ -135,7 +138,12 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     {
         return format!("{}.<event>", token(names, head, line));
     }
-    if (line.contains("resourceVersion") || line.contains("resource version") || line.contains("Resource Version")) && w.len() < 12 && w.bytes().all(|b| b.is_ascii_digit()) {
+    if (line.contains("resourceVersion")
+        || line.contains("resource version")
+        || line.contains("Resource Version"))
+        && w.len() < 12
+        && w.bytes().all(|b| b.is_ascii_digit())
+    {
         return "<rv>".into();
     }
     if w.starts_with("10.96.") || w.starts_with("10.244.") {
@@ -166,11 +174,16 @@ fn is_node_port(w: &str) -> bool {
 
 fn is_uuid(w: &str) -> bool {
     w.len() == 36
-        && w.bytes().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
+        && w.bytes()
+            .enumerate()
+            .all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
 }
 
 fn is_rfc3339(w: &str) -> bool {
-    w.len() >= 20 && w.as_bytes()[4] == b'-' && w.as_bytes()[10] == b'T' && (w.ends_with('Z') || w.contains('+'))
+    w.len() >= 20
+        && w.as_bytes()[4] == b'-'
+        && w.as_bytes()[10] == b'T'
+        && (w.ends_with('Z') || w.contains('+'))
 }
 
 /// `5s`, `2m10s`, `3d4h`.
@@ -195,8 +208,11 @@ fn random_suffix(w: &str) -> Option<usize> {
     let i = w.len().checked_sub(5)?;
     let tail = w.get(i..)?;
     let ok = |b: u8| b"bcdfghjklmnpqrstvwxz2456789".contains(&b);
-    (i > 1 && w.as_bytes()[i - 1] == b'-' && tail.bytes().all(ok) && tail.bytes().any(|b| b.is_ascii_digit() || !b"aeiou".contains(&b)))
-        .then_some(i)
+    (i > 1
+        && w.as_bytes()[i - 1] == b'-'
+        && tail.bytes().all(ok)
+        && tail.bytes().any(|b| b.is_ascii_digit() || !b"aeiou".contains(&b)))
+    .then_some(i)
 }
 
 /// `Tue, 24 Nov 2026 21:17:33 +0000`
@@ -241,7 +257,9 @@ fn sorted_parts(line: &str) -> Vec<String> {
             p.push(line[..i].to_owned());
             p
         }
-        _ if line.contains(',') && !line.contains(", ") => line.split([',', ' ']).map(str::to_owned).collect(),
+        _ if line.contains(',') && !line.contains(", ") => {
+            line.split([',', ' ']).map(str::to_owned).collect()
+        }
         _ => return vec![line.to_owned()],
     };
     parts.sort();

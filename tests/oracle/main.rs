@@ -18,7 +18,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let cases: Vec<_> = cases.into_iter().filter(|c| only.is_empty() || only.iter().any(|o| c.name.starts_with(o.as_str()))).collect();
+    let cases: Vec<_> = cases
+        .into_iter()
+        .filter(|c| only.is_empty() || only.iter().any(|o| c.name.starts_with(o.as_str())))
+        .collect();
     let (mut passed, mut failed) = (0, 0);
     oracle::run(&cases, |r| {
         if r.differences.is_empty() {

@@ -246,7 +246,13 @@ fn packets(t: &Timeline) -> Vec<crate::protocol::PacketView> {
         hops: p
             .hops
             .into_iter()
-            .map(|h| HopView { namespace: h.namespace, place: h.place, text: h.text, rewrite: h.rewrite, dropped: h.dropped })
+            .map(|h| HopView {
+                namespace: h.namespace,
+                place: h.place,
+                text: h.text,
+                rewrite: h.rewrite,
+                dropped: h.dropped,
+            })
             .collect(),
     };
     t.world().packets().into_iter().map(view).collect()
@@ -260,7 +266,11 @@ fn lint(text: &str, t: &Timeline) -> Vec<Mark> {
             Ok(p) => p,
             Err(e) => {
                 let message = e.to_string();
-                let line = message.split("line ").nth(1).and_then(|s| s.split(':').next()).and_then(|s| s.parse().ok());
+                let line = message
+                    .split("line ")
+                    .nth(1)
+                    .and_then(|s| s.split(':').next())
+                    .and_then(|s| s.parse().ok());
                 out.push(Mark { line: d.line as usize + line.unwrap_or(1), message });
                 continue;
             }

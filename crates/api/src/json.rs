@@ -260,11 +260,7 @@ impl Parser<'_> {
         loop {
             self.blanks();
             if self.s.get(self.i) != Some(&b'"') {
-                return Err(self.unexpected(if entries.is_empty() {
-                    "looking for beginning of object key string"
-                } else {
-                    "looking for beginning of object key string"
-                }));
+                return Err(self.unexpected("looking for beginning of object key string"));
             }
             let key = Key::new(&self.string()?);
             self.blanks();
@@ -276,10 +272,10 @@ impl Parser<'_> {
             let v = self.value(depth + 1)?;
             let path = if entries.iter().any(|(k, _)| *k == key) { Some(dotted(&self.path)) } else { None };
             self.path.pop();
-            if let Some(path) = path {
-                if !self.duplicates.contains(&path) {
-                    self.duplicates.push(path);
-                }
+            if let Some(path) = path
+                && !self.duplicates.contains(&path)
+            {
+                self.duplicates.push(path);
             }
             sorted &= entries.last().is_none_or(|(k, _)| *k < key);
             entries.push((key, v));

@@ -155,6 +155,22 @@ pub fn env_name_strict(s: &str) -> Messages {
     m
 }
 
+/// What is wrong with a name that becomes a segment of a path, as RBAC objects' names.
+pub fn path_segment(s: &str) -> Messages {
+    let mut out = Vec::new();
+    for bad in [".", ".."] {
+        if s == bad {
+            return vec![format!("may not be '{bad}'")];
+        }
+    }
+    for bad in ["/", "%"] {
+        if s.contains(bad) {
+            out.push(format!("may not contain '{bad}'"));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,20 +198,4 @@ mod tests {
         assert!(env_name("1 a").is_empty() && !env_name_strict("1a").is_empty());
         assert!(ENV_NAME_STRICT.contains("'my.env-name',  or 'MY_ENV.NAME',  or"));
     }
-}
-
-/// What is wrong with a name that becomes a segment of a path, as RBAC objects' names.
-pub fn path_segment(s: &str) -> Messages {
-    let mut out = Vec::new();
-    for bad in [".", ".."] {
-        if s == bad {
-            return vec![format!("may not be '{bad}'")];
-        }
-    }
-    for bad in ["/", "%"] {
-        if s.contains(bad) {
-            out.push(format!("may not contain '{bad}'"));
-        }
-    }
-    out
 }

@@ -106,7 +106,7 @@ pub fn validate(schema: &Value, v: &Value, old: Option<&Value>, e: &mut Errors) 
 
 fn has_rules(s: &Value, depth: usize) -> bool {
     depth < DEPTH_MAX
-        && (s.get("x-kubernetes-validations").len() > 0
+        && (!s.get("x-kubernetes-validations").is_empty()
             || s.get("properties").entries().any(|(_, p)| has_rules(p, depth + 1))
             || (s.get("items").as_map().is_some() && has_rules(s.get("items"), depth + 1))
             || (s.get("additionalProperties").as_map().is_some()
@@ -155,7 +155,7 @@ fn validate_at(s: &Value, v: &Value, at: &str, e: &mut Errors, depth: usize) {
         return;
     }
     let options = s.get("enum");
-    if options.len() > 0 && !options.items().any(|o| o == v) {
+    if !options.is_empty() && !options.items().any(|o| o == v) {
         let list: Vec<String> = options.items().map(Value::to_json).collect();
         let why = format!("supported values: {}", list.join(", "));
         e.printed(ErrorType::NotSupported, &path, &v.to_json(), &why);

@@ -114,7 +114,7 @@ pub fn rule_allows(rule: &Value, a: &Attributes<'_>) -> bool {
     let names = rule.get("resourceNames");
     resource
         && has(rule.get("apiGroups"), a.group)
-        && (names.len() == 0 || names.items().any(|n| n.text() == a.name))
+        && (names.is_empty() || names.items().any(|n| n.text() == a.name))
 }
 
 fn subject_matches(s: &Value, user: &User, binding_namespace: &str) -> bool {

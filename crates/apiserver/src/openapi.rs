@@ -115,7 +115,7 @@ fn document(resources: &[&Arc<Resource>], version: Version) -> (Value, Value) {
             }
         }
         let mut schema = obj!({"type": "object"});
-        if properties.len() > 0 {
+        if !properties.is_empty() {
             schema.insert("properties", properties);
         }
         if !required.is_empty() {

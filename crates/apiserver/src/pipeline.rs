@@ -657,9 +657,9 @@ impl ApiServer {
     /// Whether a terminating object has nothing left that holds it.
     fn may_vanish(&self, s: &Resource, v: &Value) -> bool {
         v.is_terminating()
-            && v.at(&["metadata", "finalizers"]).len() == 0
+            && v.at(&["metadata", "finalizers"]).is_empty()
             && match s.kind.as_str() {
-                "Namespace" => v.at(&["spec", "finalizers"]).len() == 0,
+                "Namespace" => v.at(&["spec", "finalizers"]).is_empty(),
                 // Pods wait for their kubelet unless no grace is left.
                 "Pod" => v.at(&["metadata", "deletionGracePeriodSeconds"]).int() == 0,
                 _ => true,
@@ -848,7 +848,7 @@ impl ApiServer {
         if !node.is_empty() {
             return Err(conflict(format!("pod {name} is already assigned to node \"{node}\"")));
         }
-        if old.at(&["spec", "schedulingGates"]).len() > 0 {
+        if !old.at(&["spec", "schedulingGates"]).is_empty() {
             return Err(conflict(format!("pod {name} has non-empty .spec.schedulingGates")));
         }
         if !b.uid().is_empty() && b.uid() != old.uid() {
@@ -987,7 +987,8 @@ fn deleted_answer(r: &Resource, old: &Value) -> Value {
 
 /// What a client may send only as it is. Models: `ValidateObjectMetaAccessorUpdate`.
 fn meta_immutable(new: &Value, old: &Value, errors: &mut Errors) {
-    for key in ["deletionTimestamp"] {
+    {
+        let key = "deletionTimestamp";
         let (n, o) = (new.at(&["metadata", key]), old.at(&["metadata", key]));
         if n.is_some() && n != o {
             let root = At::Path("metadata");
@@ -1037,10 +1038,7 @@ fn status_only(old: &Value, new: &Value) -> Value {
 
 fn custom_spec_changed(old: &Value, new: &Value) -> bool {
     let body = |v: &Value| -> Value {
-        v.entries()
-            .filter(|(k, _)| !matches!(k.as_str(), "metadata" | "status"))
-            .map(|(k, v)| (k, v))
-            .collect()
+        v.entries().filter(|(k, _)| !matches!(k.as_str(), "metadata" | "status")).collect()
     };
     body(old) != body(new)
 }

@@ -139,11 +139,8 @@ fn ordered(out: &mut String, registry: &Registry, v: &Value, first: &[&str]) {
     out.push('{');
     let rest: Vec<SmolStr> =
         v.entries().map(|(k, _)| SmolStr::new(k.as_str())).filter(|k| !first.contains(&k.as_str())).collect();
-    let keys = first
-        .iter()
-        .map(|k| SmolStr::new(k))
-        .filter(|k| v.as_map().is_some_and(|m| m.contains(k)))
-        .chain(rest);
+    let keys =
+        first.iter().map(SmolStr::new).filter(|k| v.as_map().is_some_and(|m| m.contains(k))).chain(rest);
     for (i, k) in keys.enumerate() {
         if i > 0 {
             out.push(',');

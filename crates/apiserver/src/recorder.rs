@@ -3,8 +3,8 @@
 //! Models: client-go's EventRecorder with its correlator (the same event within ten minutes counts up; the eleventh
 //! similar one becomes `(combined from similar events): …`).
 
-use api::{SmolStr, Value, obj};
 use crate::Client;
+use api::{SmolStr, Value, obj};
 use imbl::OrdMap;
 use sim::{Instant, Seed, Stream};
 

@@ -76,7 +76,7 @@ impl ApiServer {
         let pick = |keys: &[&str], with: &str| -> Value {
             rules
                 .iter()
-                .filter(|r| r.get(with).len() > 0)
+                .filter(|r| !r.get(with).is_empty())
                 .map(|r| {
                     keys.iter().filter(|k| r.get(k).is_some()).map(|k| (*k, r.get(k))).collect::<Value>()
                 })
@@ -124,7 +124,7 @@ impl ApiServer {
         }
         let issued = self.settings.epoch.civil(cx.now).unix();
         let audiences = v.at(&["spec", "audiences"]).clone();
-        let audiences = if audiences.len() == 0 { obj!([AUDIENCE]) } else { audiences };
+        let audiences = if audiences.is_empty() { obj!([AUDIENCE]) } else { audiences };
         let mut kubernetes = obj!({
             "namespace": &op.namespace,
             "serviceaccount": {"name": &op.name, "uid": sa.uid()}
@@ -196,7 +196,7 @@ impl ApiServer {
     pub(crate) fn covers(&mut self, user: &User, namespace: &str, rules: &Value) -> bool {
         let mine = self.rules_in(user, namespace);
         let any = |v: &Value| -> Vec<String> {
-            if v.len() == 0 { vec![String::new()] } else { v.items().map(|x| x.text().to_owned()).collect() }
+            if v.is_empty() { vec![String::new()] } else { v.items().map(|x| x.text().to_owned()).collect() }
         };
         rules.items().all(|rule| {
             let urls = rule.get("nonResourceURLs");
@@ -213,7 +213,7 @@ impl ApiServer {
                         path: u.text(),
                     };
                     mine.iter().any(|m| rule_allows(m, &a))
-                }) && (rule.get("resources").len() == 0
+                }) && (rule.get("resources").is_empty()
                     || any(rule.get("apiGroups")).iter().all(|group| {
                         any(rule.get("resources")).iter().all(|res| {
                             any(rule.get("resourceNames")).iter().all(|name| {

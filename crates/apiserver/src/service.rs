@@ -90,7 +90,7 @@ impl ApiServer {
                 && v.at(&["spec", "allocateLoadBalancerNodePorts"]).as_bool() != Some(false));
         let before: Vec<(i64, String, i64)> =
             old.map(|o| o.at(&["spec", "ports"]).items().map(port_of).collect()).unwrap_or_default();
-        if v.at(&["spec", "ports"]).len() == 0 {
+        if v.at(&["spec", "ports"]).is_empty() {
             return;
         }
         let (first, size) = self.settings.node_ports;
@@ -205,14 +205,14 @@ fn port_of(p: &Value) -> (i64, String, i64) {
 
 /// IP families of a single-stack cluster.
 pub(crate) fn default_families(spec: &mut Value) {
-    let headless_without_selector = spec.get("clusterIP").text() == "None" && spec.get("selector").len() == 0;
+    let headless_without_selector = spec.get("clusterIP").text() == "None" && spec.get("selector").is_empty();
     if spec.get("ipFamilyPolicy").is_null() {
         spec.insert(
             "ipFamilyPolicy",
             if headless_without_selector { "RequireDualStack" } else { "SingleStack" },
         );
     }
-    if spec.get("ipFamilies").len() == 0 {
+    if spec.get("ipFamilies").is_empty() {
         let both = spec.get("ipFamilyPolicy").text() == "RequireDualStack" && headless_without_selector;
         spec.insert("ipFamilies", if both { obj!(["IPv4", "IPv6"]) } else { obj!(["IPv4"]) });
     }

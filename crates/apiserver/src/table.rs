@@ -156,7 +156,7 @@ fn custom_columns(custom: &Value) -> Value {
     let mut all = vec![obj!({
         "name": "Name", "type": "string", "format": "name", "description": describe("Name"), "priority": 0
     })];
-    if custom.len() == 0 {
+    if custom.is_empty() {
         all.push(obj!({
             "name": if custom.is_null() { "Age" } else { "Created At" }, "type": "date", "format": "",
             "description": describe("Age"), "priority": 0
@@ -173,7 +173,7 @@ fn custom_columns(custom: &Value) -> Value {
 
 fn custom_cells(custom: &Value, v: &Value, now: sim::Civil) -> Vec<Value> {
     let mut cells = vec![Value::from(v.name())];
-    if custom.len() == 0 {
+    if custom.is_empty() {
         cells.push(api::kinds::object_age(v, now));
     }
     for c in custom.items() {

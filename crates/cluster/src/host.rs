@@ -94,6 +94,7 @@ pub(crate) fn env(setup: &Setup) -> Env {
 }
 
 /// Starts a shell line, or an interactive shell, with these descriptors.
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn start(
     kernel: &mut Kernel,
     net: &mut dyn shell::kernel::Network,

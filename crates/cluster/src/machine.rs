@@ -190,7 +190,12 @@ pub(crate) fn host_space(kernel: &mut Kernel, root: u32, epoch: i64, net: u32, n
 }
 
 /// Starts the API server's secure port on a host.
-pub(crate) fn start_api_front(kernel: &mut Kernel, net: &mut dyn shell::kernel::Network, space: SpaceId, path: &str) {
+pub(crate) fn start_api_front(
+    kernel: &mut Kernel,
+    net: &mut dyn shell::kernel::Network,
+    space: SpaceId,
+    path: &str,
+) {
     let fds = (0..3).map(|fd| (fd, kernel.open_null())).collect();
     let start = shell::kernel::Start {
         space,
@@ -210,13 +215,25 @@ pub(crate) fn start_api_front(kernel: &mut Kernel, net: &mut dyn shell::kernel::
 pub(crate) fn install_dns(api: &mut ApiServer, now: Instant) {
     let labels = obj!({"k8s-app": "kube-dns"});
     let meta = |name: &str| obj!({"name": name, "namespace": "kube-system", "labels": labels.clone()});
-    api.seed_object(now, "serviceaccounts", "", "v1", obj!({"metadata": {"name": "coredns", "namespace": "kube-system"}}));
+    api.seed_object(
+        now,
+        "serviceaccounts",
+        "",
+        "v1",
+        obj!({"metadata": {"name": "coredns", "namespace": "kube-system"}}),
+    );
     let rules = obj!([
         {"apiGroups": [""], "resources": ["endpoints", "services", "pods", "namespaces"], "verbs": ["list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
     ]);
     let rbac = "rbac.authorization.k8s.io";
-    api.seed_object(now, "clusterroles", rbac, "v1", obj!({"metadata": {"name": "system:coredns"}, "rules": rules}));
+    api.seed_object(
+        now,
+        "clusterroles",
+        rbac,
+        "v1",
+        obj!({"metadata": {"name": "system:coredns"}, "rules": rules}),
+    );
     let binding = obj!({
         "metadata": {"name": "system:coredns"},
         "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "system:coredns"},

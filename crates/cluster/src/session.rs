@@ -26,12 +26,33 @@ pub(crate) struct Session {
 
 #[derive(Clone, Debug)]
 enum Target {
-    Exec { pid: Gpid, input: Option<PipeId>, out: PipeId, err: PipeId },
-    Terminal { pid: Gpid, tty: TtyId },
-    Attach { uid: SmolStr, container: SmolStr, n: u64, tty: Option<TtyId>, once: bool },
+    Exec {
+        pid: Gpid,
+        input: Option<PipeId>,
+        out: PipeId,
+        err: PipeId,
+    },
+    Terminal {
+        pid: Gpid,
+        tty: TtyId,
+    },
+    Attach {
+        uid: SmolStr,
+        container: SmolStr,
+        n: u64,
+        tty: Option<TtyId>,
+        once: bool,
+    },
     /// Nothing but an end.
     Failed(Value),
-    Log { uid: SmolStr, container: SmolStr, first: Vec<u8>, last: Arc<Log>, position: usize, stamps: bool },
+    Log {
+        uid: SmolStr,
+        container: SmolStr,
+        first: Vec<u8>,
+        last: Arc<Log>,
+        position: usize,
+        stamps: bool,
+    },
 }
 
 /// What a call to a kubelet gives at once.
@@ -78,7 +99,9 @@ fn container_of(call: &KubeletCall) -> Result<SmolStr, Status> {
     let mut all = spec.get("containers").items();
     match (all.next(), all.next()) {
         (Some(c), None) => Ok(c.get("name").smol()),
-        (None, _) => Err(Status::bad_request(format!("a container name must be specified for pod {}", pod.name()))),
+        (None, _) => {
+            Err(Status::bad_request(format!("a container name must be specified for pod {}", pod.name())))
+        }
         _ => {
             let mut m = format!(
                 "a container name must be specified for pod {}, choose one of: [{}]",
@@ -104,7 +127,13 @@ fn state_of(pod: &Value, container: &str) -> Value {
 }
 
 /// Begins what a call asks for.
-pub(crate) fn begin(site: &mut Site, call: &KubeletCall, now: Instant, epoch: Epoch, addresses: &dyn Fn(&str) -> String) -> Begun {
+pub(crate) fn begin(
+    site: &mut Site,
+    call: &KubeletCall,
+    now: Instant,
+    epoch: Epoch,
+    addresses: &dyn Fn(&str) -> String,
+) -> Begun {
     if !matches!(call.what.as_str(), "exec" | "attach" | "log") {
         return fail(internal(format!("{} through the API server is not modelled", call.what)));
     }
@@ -121,10 +150,16 @@ pub(crate) fn begin(site: &mut Site, call: &KubeletCall, now: Instant, epoch: Ep
             fail(Status::bad_request(format!("pod {} does not have a host assigned", pod.name())))
         };
     }
-    let reachable = site.host_of(node).filter(|h| site.machines.get(h - 1).is_some_and(|m| m.on && m.kubelet.online));
+    let reachable =
+        site.host_of(node).filter(|h| site.machines.get(h - 1).is_some_and(|m| m.on && m.kubelet.online));
     let Some(host) = reachable else {
-        let (to, path) = (format!("{}:10250", addresses(node)), format!("{}/{}/{container}", pod.namespace(), pod.name()));
-        let why = if site.host_of(node).is_some() { "connect: no route to host" } else { "connect: connection refused" };
+        let (to, path) =
+            (format!("{}:10250", addresses(node)), format!("{}/{}/{container}", pod.namespace(), pod.name()));
+        let why = if site.host_of(node).is_some() {
+            "connect: no route to host"
+        } else {
+            "connect: connection refused"
+        };
         let dial = format!("dial tcp {to}: {why}");
         let m = if call.what == "log" {
             format!("Get \"https://{to}/containerLogs/{path}\": {dial}")
@@ -141,7 +176,13 @@ pub(crate) fn begin(site: &mut Site, call: &KubeletCall, now: Instant, epoch: Ep
 }
 
 fn bytes(b: Vec<u8>) -> Response {
-    Response { status: 200, headers: vec![("content-type".into(), "text/plain".into())], warnings: Vec::new(), body: Body::Bytes(b.into()), stream: false }
+    Response {
+        status: 200,
+        headers: vec![("content-type".into(), "text/plain".into())],
+        warnings: Vec::new(),
+        body: Body::Bytes(b.into()),
+        stream: false,
+    }
 }
 
 fn upgraded() -> Response {
@@ -171,7 +212,10 @@ fn log(site: &Site, host: usize, call: &KubeletCall, container: &str, now: Insta
         let reason = state.at(&["state", "waiting", "reason"]).text();
         let m = match reason {
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-                format!("container \"{container}\" in pod \"{}\" is waiting to start: trying and failing to pull image", pod.name())
+                format!(
+                    "container \"{container}\" in pod \"{}\" is waiting to start: trying and failing to pull image",
+                    pod.name()
+                )
             }
             "" => format!("container \"{container}\" in pod \"{}\" is not available", pod.name()),
             r => format!("container \"{container}\" in pod \"{}\" is waiting to start: {r}", pod.name()),
@@ -179,7 +223,10 @@ fn log(site: &Site, host: usize, call: &KubeletCall, container: &str, now: Insta
         return fail(Status::bad_request(m));
     };
     let stamps = flag(call, "timestamps");
-    let since = param(call, "sinceSeconds").parse::<u64>().ok().map(|s| now.nanos().saturating_sub(s * 1_000_000_000));
+    let since = param(call, "sinceSeconds")
+        .parse::<u64>()
+        .ok()
+        .map(|s| now.nanos().saturating_sub(s * 1_000_000_000));
     let since = since.or_else(|| {
         let unix = sim::Civil::parse(param(call, "sinceTime"))?.unix();
         Some(u64::try_from(unix - epoch.0).unwrap_or(0) * 1_000_000_000)
@@ -210,7 +257,8 @@ fn exec(site: &mut Site, host: usize, call: &KubeletCall, container: &str) -> Be
         Ok(n) => n,
         Err(e) => return fail(internal(format!("unable to upgrade connection: {e}"))),
     };
-    let argv: Vec<String> = call.query.iter().filter(|(k, _)| k == "command").map(|(_, v)| v.clone()).collect();
+    let argv: Vec<String> =
+        call.query.iter().filter(|(k, _)| k == "command").map(|(_, v)| v.clone()).collect();
     let k = &mut rt.runtime.kernel;
     let (fds, tty, ends) = if flag(call, "tty") {
         let tty = k.add_tty((80, 24));
@@ -234,13 +282,21 @@ fn exec(site: &mut Site, host: usize, call: &KubeletCall, container: &str) -> Be
                 (None, Some((input, out, err))) => Target::Exec { pid, input, out, err },
                 (None, None) => return fail(Status::internal("no streams")),
             };
-            Begun::Open(upgraded(), Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
+            Begun::Open(
+                upgraded(),
+                Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) },
+            )
         }
         Err(e) => {
-            let s = internal(format!("error executing command in container: failed to exec in container: failed to start \
-                 exec \"{n:064x}\": OCI runtime exec failed: exec failed: unable to start container process: {e}: unknown"));
+            let s = internal(format!(
+                "error executing command in container: failed to exec in container: failed to start \
+                 exec \"{n:064x}\": OCI runtime exec failed: exec failed: unable to start container process: {e}: unknown"
+            ));
             let target = Target::Failed(internal(s.message).to_value());
-            Begun::Open(upgraded(), Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
+            Begun::Open(
+                upgraded(),
+                Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) },
+            )
         }
     }
 }

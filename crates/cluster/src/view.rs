@@ -558,7 +558,10 @@ fn packet_view(t: &net::PacketTrace) -> PacketView {
             namespace: namespace_title(&h.namespace),
             place: place.join(" "),
             text: h.text.clone(),
-            rewrite: h.rewrite.as_ref().map_or_else(String::new, |r| format!("{} {} → {}", r.field, r.from, r.to)),
+            rewrite: h
+                .rewrite
+                .as_ref()
+                .map_or_else(String::new, |r| format!("{} {} → {}", r.field, r.from, r.to)),
             dropped: h.cause.is_some(),
         }
     });

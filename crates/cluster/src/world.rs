@@ -10,10 +10,10 @@ use apiserver::{ApiServer, Outcome, ResId, Settings};
 use controllers::Manager;
 use controllers::runtime::Kinds;
 use imbl::{OrdMap, Vector};
-use node::fake::{FakeKubelets, FakeNode};
-use scheduler::Scheduler;
 use net::Net;
+use node::fake::{FakeKubelets, FakeNode};
 use node::network::{HostNetwork, SocketTable};
+use scheduler::Scheduler;
 use shell::kernel::{Kernel, RpcEvent, SpaceId, TtyId};
 use sim::{Cause, Digest, Duration, Hasher, Instant, Limits, Queue, Seed, Stream};
 use std::sync::Arc;
@@ -198,8 +198,12 @@ impl World {
                 let site = Arc::make_mut(&mut self.site);
                 let Some(m) = site.machines.get_mut(i) else { return };
                 let m = Arc::make_mut(m);
-                let mut net =
-                    HostNetwork { net: &mut site.net, table: &mut site.sockets, host: i + 1, cause: Cause::NONE };
+                let mut net = HostNetwork {
+                    net: &mut site.net,
+                    table: &mut site.sockets,
+                    host: i + 1,
+                    cause: Cause::NONE,
+                };
                 let kernel = &mut m.kubelet.runtime.kernel;
                 machine::start_api_front(kernel, &mut net, m.space, "/usr/local/bin/kube-apiserver");
             }
@@ -493,7 +497,9 @@ impl World {
         let site = Arc::make_mut(&mut self.site);
         let begun = session::begin(site, call, self.now, self.setup.settings.epoch, &|node| {
             let nodes = self.api.resource("", "nodes").and_then(|r| self.api.store.get(r, "", node));
-            nodes.map_or_else(String::new, |n| n.at(&["status", "addresses", "0", "address"]).text().to_owned())
+            nodes.map_or_else(String::new, |n| {
+                n.at(&["status", "addresses", "0", "address"]).text().to_owned()
+            })
         });
         match begun {
             Begun::Done(r) => {
@@ -560,7 +566,11 @@ impl World {
     fn as_json(&self, r: &mut Response, pretty: bool) {
         if let Body::Object(v) = &r.body {
             let registry = &self.api.registry;
-            let text = if pretty { apiserver::pretty_json(registry, v) } else { apiserver::raw_json(registry, v) + "\n" };
+            let text = if pretty {
+                apiserver::pretty_json(registry, v)
+            } else {
+                apiserver::raw_json(registry, v) + "\n"
+            };
             r.body = Body::Bytes(text.into_bytes().into());
             if !r.headers.iter().any(|(k, _)| k == "content-type") {
                 r.headers.push(("Content-Type".into(), "application/json".into()));
@@ -645,7 +655,9 @@ impl World {
         match command {
             Command::OpenTerminal { terminal, host, size } => self.open_terminal(*terminal, host, *size),
             Command::Type { terminal, keys } => self.on_terminal(*terminal, |k, tty| k.tty_input(tty, keys)),
-            Command::Resize { terminal, size } => self.on_terminal(*terminal, |k, tty| k.tty_resize(tty, *size)),
+            Command::Resize { terminal, size } => {
+                self.on_terminal(*terminal, |k, tty| k.tty_resize(tty, *size))
+            }
             Command::CloseTerminal { terminal } => {
                 self.on_terminal(*terminal, |k, tty| k.tty_hangup(tty));
                 self.terminals.remove(terminal);
@@ -711,12 +723,14 @@ impl World {
             },
         };
         let mut env = host::env(&self.setup);
-        let cwd = if self.setup.cwd.is_empty() || host > 0 { "/root".to_owned() } else { self.setup.cwd.clone() };
+        let cwd =
+            if self.setup.cwd.is_empty() || host > 0 { "/root".to_owned() } else { self.setup.cwd.clone() };
         if host > 0 {
-            env = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")]
-                .into_iter()
-                .chain([("USER", "root"), ("TERM", "xterm-256color")])
-                .collect();
+            env =
+                [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")]
+                    .into_iter()
+                    .chain([("USER", "root"), ("TERM", "xterm-256color")])
+                    .collect();
         }
         let site = Arc::make_mut(&mut self.site);
         let (kernel, space) = match host {
@@ -760,7 +774,9 @@ impl World {
         let (out, f1) = h.kernel.pipe_out();
         // Both streams are one pipe, so that they stay in order.
         let fds = vec![(0, f0), (1, f1), (2, f1)];
-        let Ok(pid) = host::start(&mut h.kernel, &mut net, h.space, &env, &cwd, &["sh", "-c", line], fds, None) else {
+        let Ok(pid) =
+            host::start(&mut h.kernel, &mut net, h.space, &env, &cwd, &["sh", "-c", line], fds, None)
+        else {
             return;
         };
         let mut rest = stdin.as_bytes().to_vec();

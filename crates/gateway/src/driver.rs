@@ -79,7 +79,10 @@ impl Driver {
     /// A driver and the handle to talk to it.
     pub fn new(world: World, speed: f64) -> (Driver, Handle) {
         let (inputs, receiver) = mpsc::channel(1024);
-        (Driver { world, inputs: receiver, streams: Vec::new(), kubelets: Vec::new(), speed }, Handle { inputs })
+        (
+            Driver { world, inputs: receiver, streams: Vec::new(), kubelets: Vec::new(), speed },
+            Handle { inputs },
+        )
     }
 
     /// Runs until all handles are gone.

@@ -1,5 +1,5 @@
-//! Transcripts of kubectl against a small cluster with fake nodes. Their outputs were compared with those of kubectl
-//! v1.36 against a real control plane.
+//! Transcripts of kubectl against a small cluster with fake nodes: they guard what it prints against accidental change.
+//! What it should print is recorded in `tests/oracle/`.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -82,7 +82,7 @@ impl Lesson {
         for (i, step) in v.get("steps").items().enumerate() {
             let c = step.get("check");
             let title = s(step, "title");
-            if title.is_empty() || c.len() == 0 {
+            if title.is_empty() || c.is_empty() {
                 return Err(LessonError(format!("{id}: step {} needs a title and a check", i + 1)));
             }
             steps.push(Step {
@@ -109,7 +109,13 @@ impl Lesson {
         if steps.is_empty() {
             return Err(LessonError(format!("{id}: a lesson needs steps")));
         }
-        Ok(Lesson { id: id.into(), chapter: s(&v, "chapter"), title: s(&v, "title"), intro: s(&v, "intro"), steps })
+        Ok(Lesson {
+            id: id.into(),
+            chapter: s(&v, "chapter"),
+            title: s(&v, "title"),
+            intro: s(&v, "intro"),
+            steps,
+        })
     }
 }
 
@@ -145,7 +151,9 @@ impl Check {
             (true, "") => Some("default"),
             (true, ns) => Some(ns),
         };
-        let selector = if self.labels.is_empty() { Selector::everything() } else {
+        let selector = if self.labels.is_empty() {
+            Selector::everything()
+        } else {
             Selector::parse(&self.labels).unwrap_or_else(|_| Selector::nothing())
         };
         let path: Vec<&str> = self.field.split('.').filter(|p| !p.is_empty()).collect();
@@ -190,7 +198,12 @@ pub fn run(lesson: &Lesson, world: &mut World, patience: Duration) -> Result<(),
             shown.push_str(&String::from_utf8_lossy(&world.take_terminal_output(TERMINAL)));
         }
         if !step.check.holds(world) {
-            return Err(format!("{}: step {} ({}) is not done; the terminal showed:\n{shown}", lesson.id, i + 1, step.title));
+            return Err(format!(
+                "{}: step {} ({}) is not done; the terminal showed:\n{shown}",
+                lesson.id,
+                i + 1,
+                step.title
+            ));
         }
     }
     Ok(())

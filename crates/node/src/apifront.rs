@@ -20,8 +20,15 @@ pub const PORT: u16 = 6443;
 pub const SERVICE: &str = "kube-apiserver/http";
 /// Names that its certificate is for.
 const NAMES: &[&str] = &[
-    "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost",
-    "127.0.0.1", "10.96.0.1", "192.168.0.10", "control-plane",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    "localhost",
+    "127.0.0.1",
+    "10.96.0.1",
+    "192.168.0.10",
+    "control-plane",
 ];
 
 /// Its program.
@@ -67,7 +74,11 @@ impl Program for Front {
                         self.calls.push(Call { conn: incoming.fd, rpc, keep, streams: false });
                     }
                 }
-                None => server.answer(incoming.fd, b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n400 Bad Request", true),
+                None => server.answer(
+                    incoming.fd,
+                    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n400 Bad Request",
+                    true,
+                ),
             }
         }
         self.calls.retain_mut(|c| advance(c, server, sys));
@@ -134,7 +145,8 @@ fn unescape(s: &str, plus: bool) -> String {
     let mut out = Vec::with_capacity(b.len());
     let mut i = 0;
     while let Some(c) = b.get(i) {
-        let hex = (*c == b'%').then(|| s.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok())).flatten();
+        let hex =
+            (*c == b'%').then(|| s.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok())).flatten();
         out.push(hex.unwrap_or(if plus && *c == b'+' { b' ' } else { *c }));
         i += if hex.is_some() { 3 } else { 1 };
     }

@@ -31,7 +31,13 @@ fn v4(n: u32) -> IpAddr {
 ///
 /// # Errors
 /// If a name is taken or a limit is reached.
-pub fn host(net: &mut Net, name: &str, segment: SegmentId, ip: Ipv4Addr, gateway: Ipv4Addr) -> Result<NsId, Errno> {
+pub fn host(
+    net: &mut Net,
+    name: &str,
+    segment: SegmentId,
+    ip: Ipv4Addr,
+    gateway: Ipv4Addr,
+) -> Result<NsId, Errno> {
     let ns = net.add_namespace(name)?;
     let lo = net.device(ns, "lo")?;
     net.set_up(ns, lo, true)?;
@@ -55,7 +61,10 @@ impl Cni {
         net.add_addr_brd(ns, bridge, Cidr::new(v4(base + 1), 24))?;
         net.set_up(ns, bridge, true)?;
         let pods = format!("{}/24", v4(base));
-        net.iptables(ns, &["-t", "nat", "-A", "POSTROUTING", "-s", &pods, "!", "-d", CLUSTER, "-j", "MASQUERADE"]);
+        net.iptables(
+            ns,
+            &["-t", "nat", "-A", "POSTROUTING", "-s", &pods, "!", "-d", CLUSTER, "-j", "MASQUERADE"],
+        );
         Ok(Cni { ns, base, used: OrdSet::new(), next: 2, veths: 0 })
     }
 

@@ -90,7 +90,9 @@ impl CoreDns {
             return false;
         }
         self.socket = Some(fd);
-        for (path, slices) in [("/api/v1/services", false), ("/apis/discovery.k8s.io/v1/endpointslices", true)] {
+        for (path, slices) in
+            [("/api/v1/services", false), ("/apis/discovery.k8s.io/v1/endpointslices", true)]
+        {
             let mut r = Request::get(path).with_query("watch", "true");
             r.credentials = Credentials::Certificate {
                 name: "system:serviceaccount:kube-system:coredns".into(),
@@ -173,7 +175,9 @@ impl CoreDns {
             .filter(mine)
             .flat_map(|s| s.get("endpoints").items())
             .filter(|e| e.at(&["conditions", "ready"]).as_bool() != Some(false))
-            .filter_map(|e| Some((e.at(&["addresses", "0"]).text().parse().ok()?, e.get("hostname").text().to_owned())))
+            .filter_map(|e| {
+                Some((e.at(&["addresses", "0"]).text().parse().ok()?, e.get("hostname").text().to_owned()))
+            })
             .collect()
     }
 
@@ -199,10 +203,9 @@ impl CoreDns {
     }
 
     fn endpoint(&self, host: &str, service: &str, ns: &str, kind: dns::Type) -> (dns::Rcode, Vec<dns::Data>) {
-        let found = self
-            .addresses(service, ns)
-            .into_iter()
-            .find(|(ip, name)| if name.is_empty() { ip.to_string().replace('.', "-") == host } else { name == host });
+        let found = self.addresses(service, ns).into_iter().find(|(ip, name)| {
+            if name.is_empty() { ip.to_string().replace('.', "-") == host } else { name == host }
+        });
         match (found, kind) {
             (Some((ip, _)), dns::Type::A) => (dns::Rcode::NoError, vec![dns::Data::A(ip)]),
             (Some(_), _) => (dns::Rcode::NoError, Vec::new()),
@@ -210,13 +213,21 @@ impl CoreDns {
         }
     }
 
-    fn srv(&self, port: &str, proto: &str, service: &str, ns: &str, kind: dns::Type) -> (dns::Rcode, Vec<dns::Data>) {
+    fn srv(
+        &self,
+        port: &str,
+        proto: &str,
+        service: &str,
+        ns: &str,
+        kind: dns::Type,
+    ) -> (dns::Rcode, Vec<dns::Data>) {
         let Some(s) = self.services.get(&(ns.into(), service.into())) else {
             return (dns::Rcode::NxDomain, Vec::new());
         };
-        let p = s.at(&["spec", "ports"]).items().find(|p| {
-            p.get("name").text() == port && p.get("protocol").text().eq_ignore_ascii_case(proto)
-        });
+        let p = s
+            .at(&["spec", "ports"])
+            .items()
+            .find(|p| p.get("name").text() == port && p.get("protocol").text().eq_ignore_ascii_case(proto));
         let Some(p) = p else { return (dns::Rcode::NxDomain, Vec::new()) };
         if kind != dns::Type::SRV {
             return (dns::Rcode::NoError, Vec::new());
@@ -233,7 +244,12 @@ impl CoreDns {
         let records = if s.at(&["spec", "clusterIP"]).text() == "None" {
             self.addresses(service, ns)
                 .into_iter()
-                .filter_map(|(ip, h)| target(format!("{}.{base}", if h.is_empty() { ip.to_string().replace('.', "-") } else { h })))
+                .filter_map(|(ip, h)| {
+                    target(format!(
+                        "{}.{base}",
+                        if h.is_empty() { ip.to_string().replace('.', "-") } else { h }
+                    ))
+                })
                 .collect()
         } else {
             target(base).into_iter().collect()

@@ -146,7 +146,7 @@ impl FakeKubelets {
 
     fn plan(&mut self, now: Instant, pod: &Value, cause: Cause) {
         let node = pod.at(&["spec", "nodeName"]).smol();
-        if !self.nodes.get(&node).is_some_and(|n| !n.dead) {
+        if self.nodes.get(&node).is_none_or(|n| n.dead) {
             return;
         }
         let (ns, name, uid): (SmolStr, SmolStr, SmolStr) =

@@ -154,7 +154,8 @@ impl Network for HostNetwork<'_> {
         let host = self.host;
         match self.net.tcp_accept(ns, s) {
             Ok((c, peer)) => {
-                let handle = self.table.add(Handle { host, ns, kind: SocketKind::Tcp, id: Some(c), bound: None });
+                let handle =
+                    self.table.add(Handle { host, ns, kind: SocketKind::Tcp, id: Some(c), bound: None });
                 Poll::Ready(Ok((handle, peer)))
             }
             Err(e) => poll(Err(e)),
@@ -287,4 +288,3 @@ impl Network for HostNetwork<'_> {
         admin::run(self.net, NsId(ns), tool, args, stdin)
     }
 }
-

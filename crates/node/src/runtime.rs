@@ -162,7 +162,16 @@ pub struct Wires<'a> {
 impl Runtime {
     /// A runtime on a host with that number, kernel and network plugin.
     pub fn new(host: usize, name: &str, kernel: Kernel, cni: Cni, epoch: Epoch) -> Runtime {
-        Runtime { kernel, cni, containers: OrdMap::new(), next: 0, host, epoch, name: name.into(), exec_ended: Vector::new() }
+        Runtime {
+            kernel,
+            cni,
+            containers: OrdMap::new(),
+            next: 0,
+            host,
+            epoch,
+            name: name.into(),
+            exec_ended: Vector::new(),
+        }
     }
 
     fn network<'a>(host: usize, w: &'a mut Wires<'_>) -> HostNetwork<'a> {
@@ -221,7 +230,13 @@ impl Runtime {
     ///
     /// # Errors
     /// The runtime's words: `exec: "x": executable file not found in $PATH`.
-    pub fn start(&mut self, w: &mut Wires<'_>, s: &Sandbox, c: ContainerSpec, id: &str) -> Result<u64, String> {
+    pub fn start(
+        &mut self,
+        w: &mut Wires<'_>,
+        s: &Sandbox,
+        c: ContainerSpec,
+        id: &str,
+    ) -> Result<u64, String> {
         let k = &mut self.kernel;
         let root = k.vfs.add(c.root, "overlay", "overlay", Some(20 << 30));
         let dev = k.vfs.add(Tree::devices(self.epoch.0), "tmpfs", "tmpfs", Some(64 << 20));
@@ -230,9 +245,11 @@ impl Runtime {
             Some(p) => p,
             None => k.add_pidns(),
         };
-        let mut usage = shell::kernel::Usage::default();
-        usage.memory_bytes_max = c.memory_bytes_max;
-        usage.oom_group = true;
+        let usage = shell::kernel::Usage {
+            memory_bytes_max: c.memory_bytes_max,
+            oom_group: true,
+            ..Default::default()
+        };
         let space = k.add_space(Space {
             mounts: MountNs::new((root, Tree::ROOT), false),
             proc: Some(proc),
@@ -242,7 +259,10 @@ impl Runtime {
             cgroup: format!("/kubepods/{id}").into(),
             usage,
         });
-        let mut mounts = vec![("/proc".to_owned(), (proc, Tree::ROOT), false), ("/dev".to_owned(), (dev, Tree::ROOT), false)];
+        let mut mounts = vec![
+            ("/proc".to_owned(), (proc, Tree::ROOT), false),
+            ("/dev".to_owned(), (dev, Tree::ROOT), false),
+        ];
         mounts.extend(c.mounts);
         for (path, volume, read_only) in mounts {
             if let Some(fs) = k.vfs.fs_mut(root)
@@ -250,7 +270,8 @@ impl Runtime {
             {
                 fs.tree.put_dir(&path, 0o755);
             }
-            k.mount_in(space, &path, volume, read_only).map_err(|e| format!("failed to mount at {path}: {e}"))?;
+            k.mount_in(space, &path, volume, read_only)
+                .map_err(|e| format!("failed to mount at {path}: {e}"))?;
         }
         let (out, err, tty, input, fds) = streams(k, c.tty, c.stdin);
         let start = Start {
@@ -357,7 +378,8 @@ impl Runtime {
                 Arc::make_mut(c).add_output(now, stderr, &bytes);
             }
         }
-        let ttys: Vec<(u64, TtyId)> = self.containers.iter().filter_map(|(n, c)| Some((*n, c.tty?))).collect();
+        let ttys: Vec<(u64, TtyId)> =
+            self.containers.iter().filter_map(|(n, c)| Some((*n, c.tty?))).collect();
         for (n, tty) in ttys {
             let bytes = self.kernel.tty_output(tty);
             if !bytes.is_empty()
@@ -425,7 +447,9 @@ impl Runtime {
 
 fn exec_words(path: &str, e: Errno) -> String {
     match e {
-        Errno::ENOENT if path.contains('/') => format!("exec: \"{path}\": stat {path}: no such file or directory"),
+        Errno::ENOENT if path.contains('/') => {
+            format!("exec: \"{path}\": stat {path}: no such file or directory")
+        }
         Errno::ENOENT => format!("exec: \"{path}\": executable file not found in $PATH"),
         Errno::EACCES => format!("exec: \"{path}\": permission denied"),
         e => format!("exec: \"{path}\": {}", e.text().to_lowercase()),

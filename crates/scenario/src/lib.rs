@@ -60,15 +60,17 @@ impl fmt::Display for LinkError {
                 "The link is longer than {} characters. Ask for it again, or open the scenario as a file.",
                 Limits::TABLE.link_bytes_max
             ),
-            LinkError::Damaged => {
-                f.write_str("The link is not complete: it was cut or changed on its way. Copy it again from its source.")
-            }
+            LinkError::Damaged => f.write_str(
+                "The link is not complete: it was cut or changed on its way. Copy it again from its source.",
+            ),
             LinkError::OtherEngine(v) => write!(
                 f,
                 "The link was made by engine version {v}; this page runs version {ENGINE}, which would not give the same \
                  history. Open it with the page that made it, or start fresh here."
             ),
-            LinkError::TooMuch => f.write_str("The link asks for more than a scenario may hold. Nothing was changed."),
+            LinkError::TooMuch => {
+                f.write_str("The link asks for more than a scenario may hold. Nothing was changed.")
+            }
         }
     }
 }
@@ -107,7 +109,8 @@ impl Scenario {
 
     /// A cluster at its very beginning.
     pub fn world(&self) -> World {
-        let setup = if self.fake_nodes == 0 { Setup::default_cluster() } else { Setup::fake(self.fake_nodes.into()) };
+        let setup =
+            if self.fake_nodes == 0 { Setup::default_cluster() } else { Setup::fake(self.fake_nodes.into()) };
         World::new(self.seed, setup)
     }
 
@@ -137,8 +140,11 @@ impl Scenario {
             return Err(LinkError::TooLong);
         }
         let packed = B64.decode(text.trim()).map_err(|_| LinkError::Damaged)?;
-        let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(&packed, Limits::TABLE.link_inflated_bytes_max)
-            .map_err(|_| LinkError::Damaged)?;
+        let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(
+            &packed,
+            Limits::TABLE.link_inflated_bytes_max,
+        )
+        .map_err(|_| LinkError::Damaged)?;
         let (engine, _): (u32, &[u8]) = postcard::take_from_bytes(&bytes).map_err(|_| LinkError::Damaged)?;
         if engine != ENGINE {
             return Err(LinkError::OtherEngine(engine));
@@ -158,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_link_brings_the_same_history_back() {
-        let mut t = Timeline::new(Scenario { fake_nodes: 3, ..Scenario::default() }.world(), CHECKPOINT_EVERY);
+        let mut t =
+            Timeline::new(Scenario { fake_nodes: 3, ..Scenario::default() }.world(), CHECKPOINT_EVERY);
         t.run_until(Instant::from_millis(1500), usize::MAX);
         t.command(Command::OpenTerminal { terminal: 1, host: String::new(), size: (80, 24) });
         t.run_until(Instant::from_millis(2500), usize::MAX);

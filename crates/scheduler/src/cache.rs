@@ -143,10 +143,9 @@ impl PodInfo {
             nonzero,
             ports,
             priority: spec.get("priority").int(),
-            has_anti_affinity: affinity
+            has_anti_affinity: !affinity
                 .at(&["podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution"])
-                .len()
-                > 0,
+                .is_empty(),
             has_affinity: affinity.get("podAffinity").is_some() || affinity.get("podAntiAffinity").is_some(),
             pod: pod.clone(),
         }

@@ -212,7 +212,7 @@ impl Scheduler {
                 }
             }
         } else if new.at(&["spec", "schedulerName"]).text() == NAME
-            && new.at(&["spec", "schedulingGates"]).len() == 0
+            && new.at(&["spec", "schedulingGates"]).is_empty()
             && !new.is_terminating()
         {
             if self.queue.contains(&key) && old.get("spec") != new.get("spec") {

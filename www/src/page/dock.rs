@@ -18,7 +18,8 @@ pub fn Dock() -> impl IntoView {
     });
     platform::on_resize(move || fit(app));
     view! {
-        <div class="tabs" role="tablist" aria-label="Terminals and files">
+        <div class="tabs">
+            <div class="tab-list" role="tablist" aria-label="Terminals and files">
             <For each=move || app.tabs.get().into_iter().enumerate() key=|(i, t)| (*i, t.clone()) let:item>
                 {
                     let (i, t) = item;
@@ -35,6 +36,7 @@ pub fn Dock() -> impl IntoView {
                     }
                 }
             </For>
+            </div>
             <button class="tab plus" aria-label="New terminal" title="New terminal" on:click=move |_| open_terminal(app, "")>"+"</button>
         </div>
         <div class="dock-body">
@@ -84,7 +86,8 @@ pub fn open_first(app: App) {
 /// Opens another terminal, on a node or (with "") on the workstation.
 pub fn open_terminal(app: App, host: &str) {
     let n = app.tabs.with_untracked(|t| {
-        t.iter().filter_map(|t| if let Tab::Terminal(n, _) = t { Some(*n) } else { None }).max().unwrap_or(0) + 1
+        t.iter().filter_map(|t| if let Tab::Terminal(n, _) = t { Some(*n) } else { None }).max().unwrap_or(0)
+            + 1
     });
     app.tabs.update(|t| t.push(Tab::Terminal(n, host.to_owned())));
     app.tab.set(app.tabs.with_untracked(Vec::len) - 1);

@@ -47,7 +47,8 @@ pub fn Editor() -> impl IntoView {
     let app = App::get();
     let scroll = RwSignal::new(0);
     app.ask(Question::Lint(app.text.get_untracked()));
-    let lines = Memo::new(move |_| app.text.with(|t| t.lines().count().max(1) + usize::from(t.ends_with('\n'))));
+    let lines =
+        Memo::new(move |_| app.text.with(|t| t.lines().count().max(1) + usize::from(t.ends_with('\n'))));
     let changed = move |text: String| {
         platform::store("manifest", &text);
         app.ask(Question::Lint(text.clone()));

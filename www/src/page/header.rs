@@ -94,7 +94,10 @@ pub fn offer_link(app: App, text: &str) {
     let shown = address.clone();
     platform::copy(&address, move |ok| {
         app.notice.set(Some(if ok {
-            format!("The link is in the clipboard ({} characters). It opens this very cluster anywhere.", shown.len())
+            format!(
+                "The link is in the clipboard ({} characters). It opens this very cluster anywhere.",
+                shown.len()
+            )
         } else {
             format!("The browser did not let the page copy. Copy the link yourself: {shown}")
         }));

@@ -18,7 +18,12 @@ enum Section {
 pub fn Inspector() -> impl IntoView {
     let app = App::get();
     let section = RwSignal::new(Section::Summary);
-    let tabs = [(Section::Summary, "Summary"), (Section::Yaml, "YAML"), (Section::Events, "Events"), (Section::Why, "Why?")];
+    let tabs = [
+        (Section::Summary, "Summary"),
+        (Section::Yaml, "YAML"),
+        (Section::Events, "Events"),
+        (Section::Why, "Why?"),
+    ];
     let object = Memo::new(move |_| {
         app.selected.with(|s| s.as_ref().and_then(|id| app.objects.with(|all| all.get(id).cloned())))
     });
@@ -115,8 +120,13 @@ fn Actions(object: ObjectView) -> impl IntoView {
     let app = App::get();
     let id = object.id.clone();
     let short = id.resource.split('.').next().unwrap_or_default().trim_end_matches('s').to_owned();
-    let ns = if id.namespace.is_empty() || id.namespace == "default" { String::new() } else { format!(" -n {}", id.namespace) };
-    let mut lines: Vec<(String, String)> = vec![("Describe".into(), format!("kubectl describe {short} {}{ns}", id.name))];
+    let ns = if id.namespace.is_empty() || id.namespace == "default" {
+        String::new()
+    } else {
+        format!(" -n {}", id.namespace)
+    };
+    let mut lines: Vec<(String, String)> =
+        vec![("Describe".into(), format!("kubectl describe {short} {}{ns}", id.name))];
     if !matches!(object.kind.as_str(), "Node" | "Namespace") {
         lines.push(("Delete".into(), format!("kubectl delete {short} {}{ns}", id.name)));
     }
@@ -125,7 +135,8 @@ fn Actions(object: ObjectView) -> impl IntoView {
     }
     if matches!(object.kind.as_str(), "Deployment" | "ReplicaSet" | "StatefulSet") {
         let n = object.ready.1 + 1;
-        lines.push((format!("Scale to {n}"), format!("kubectl scale {short} {}{ns} --replicas={n}", id.name)));
+        lines
+            .push((format!("Scale to {n}"), format!("kubectl scale {short} {}{ns} --replicas={n}", id.name)));
     }
     let node = (object.kind == "Node").then(|| id.name.clone());
     view! {

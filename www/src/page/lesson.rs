@@ -4,8 +4,8 @@ use super::dock;
 use super::state::App;
 use crate::platform;
 use crate::protocol::ToWorker;
-use lesson::Step;
 use leptos::prelude::*;
+use lesson::Step;
 
 /// Lessons that the page offers, as folder and title, in the order of the book.
 pub const LESSONS: &[(&str, &str)] = &[("02-first-pod", "2 · First pod"), ("03-labels", "3 · Labels")];
@@ -22,7 +22,9 @@ fn load(app: App, id: &str) {
     let path = format!("lessons/{id}/lesson.yaml");
     platform::fetch_text(&path, move |text| match text {
         Some(t) => deliver(app, id, t, 0),
-        None => app.notice.set(Some("The lesson could not be fetched. The cluster works without it; choose one again later.".into())),
+        None => app.notice.set(Some(
+            "The lesson could not be fetched. The cluster works without it; choose one again later.".into(),
+        )),
     });
 }
 
@@ -126,7 +128,13 @@ fn paragraphs(app: App, text: &str) -> Vec<AnyView> {
                 let parts = p
                     .split('`')
                     .enumerate()
-                    .map(|(i, s)| if i % 2 == 1 { view! { <code>{s.to_owned()}</code> }.into_any() } else { s.to_owned().into_any() })
+                    .map(|(i, s)| {
+                        if i % 2 == 1 {
+                            view! { <code>{s.to_owned()}</code> }.into_any()
+                        } else {
+                            s.to_owned().into_any()
+                        }
+                    })
                     .collect_view();
                 view! { <p>{parts}</p> }.into_any()
             }

@@ -14,7 +14,10 @@ pub fn Objects() -> impl IntoView {
         app.objects.with(|all| {
             let mut rows: Vec<ObjectView> = all
                 .values()
-                .filter(|o| f.is_empty() || format!("{} {} {}", o.kind, o.id.namespace, o.id.name).to_lowercase().contains(&f))
+                .filter(|o| {
+                    f.is_empty()
+                        || format!("{} {} {}", o.kind, o.id.namespace, o.id.name).to_lowercase().contains(&f)
+                })
                 .take(400)
                 .cloned()
                 .collect();
@@ -93,7 +96,11 @@ fn object_id(object: &str, namespace: &str) -> Option<Id> {
     let app = App::get();
     app.objects.with_untracked(|all| {
         all.values()
-            .find(|o| o.kind == kind && o.id.name == name && (o.id.namespace.is_empty() || o.id.namespace == namespace))
+            .find(|o| {
+                o.kind == kind
+                    && o.id.name == name
+                    && (o.id.namespace.is_empty() || o.id.namespace == namespace)
+            })
             .map(|o| o.id.clone())
     })
 }

@@ -20,7 +20,8 @@ use state::{App, Pane, Stage};
 /// Mounts the page.
 pub fn start() {
     console_error_panic_hook::set_once();
-    let theme = platform::stored("theme").unwrap_or_else(|| if platform::prefers_dark() { "dark" } else { "light" }.into());
+    let theme = platform::stored("theme")
+        .unwrap_or_else(|| if platform::prefers_dark() { "dark" } else { "light" }.into());
     platform::set_theme(&theme);
     leptos::mount::mount_to_body(move || view! { <Page theme=theme.clone() /> });
 }

@@ -4,8 +4,8 @@ use crate::platform::{self, Terminal, Worker};
 use crate::protocol::{Answer, Clock, Frame, From, FromWorker, Mark, PacketView, Question, ToWorker};
 use cluster::Command;
 use cluster::view::{Detail, EventView, Id, ObjectView, State};
-use lesson::Lesson;
 use leptos::prelude::*;
+use lesson::Lesson;
 use sim::{Epoch, Instant};
 use std::collections::BTreeMap;
 
@@ -123,7 +123,9 @@ impl App {
             help: RwSignal::new(false),
             lesson: RwSignal::new(None),
             steps: RwSignal::new(Vec::new()),
-            text: RwSignal::new(platform::stored("manifest").unwrap_or_else(|| super::editor::EXAMPLE.to_owned())),
+            text: RwSignal::new(
+                platform::stored("manifest").unwrap_or_else(|| super::editor::EXAMPLE.to_owned()),
+            ),
             file: RwSignal::new("kubia.yaml".to_owned()),
             marks: RwSignal::new(Vec::new()),
             link: RwSignal::new(String::new()),
@@ -153,7 +155,9 @@ impl App {
             move |why| self.worker_died(&why),
         );
         if worker.is_none() {
-            self.notice.set(Some("This browser cannot run the cluster: it has no module workers. Use a current one.".into()));
+            self.notice.set(Some(
+                "This browser cannot run the cluster: it has no module workers. Use a current one.".into(),
+            ));
         }
         self.worker.set_value(worker);
     }
@@ -166,10 +170,14 @@ impl App {
             w.terminate();
         }
         if n >= 3 {
-            self.notice.set(Some(format!("The cluster stopped again and again ({why}). Reload the page to begin anew.")));
+            self.notice.set(Some(format!(
+                "The cluster stopped again and again ({why}). Reload the page to begin anew."
+            )));
             return;
         }
-        self.notice.set(Some(format!("The cluster stopped ({why}) and was started again without the last command.")));
+        self.notice.set(Some(format!(
+            "The cluster stopped ({why}) and was started again without the last command."
+        )));
         self.connect(From::Fresh);
     }
 
@@ -283,7 +291,8 @@ impl App {
             }
         }
         let touched = self.selected.with_untracked(|s| {
-            s.as_ref().is_some_and(|id| d.full || d.gone.contains(id) || d.changed.iter().any(|o| o.id == *id))
+            s.as_ref()
+                .is_some_and(|id| d.full || d.gone.contains(id) || d.changed.iter().any(|o| o.id == *id))
         });
         if touched && let Some(id) = self.selected.get_untracked() {
             self.ask(Question::Detail(id));

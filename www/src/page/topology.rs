@@ -64,12 +64,17 @@ fn chips(d: &mut Drawing, title: &str, all: Vec<&ObjectView>, y: &mut f64) {
 fn draw(objects: &BTreeMap<Id, ObjectView>, width: f64, selected: Option<&Id>) -> Drawing {
     let mut d = Drawing { width: width.max(320.0), ..Drawing::default() };
     let of = |kinds: &[&str]| -> Vec<&ObjectView> {
-        objects.values().filter(|o| kinds.contains(&o.kind.as_str()) && o.id.namespace != "kube-system").collect()
+        objects
+            .values()
+            .filter(|o| kinds.contains(&o.kind.as_str()) && o.id.namespace != "kube-system")
+            .collect()
     };
     let mut y = GAP;
     let workloads = of(&["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"]);
-    let sets: Vec<&ObjectView> =
-        of(&["ReplicaSet", "ReplicationController"]).into_iter().filter(|s| s.ready.1 > 0 || s.ready.0 > 0 || s.owner.is_empty()).collect();
+    let sets: Vec<&ObjectView> = of(&["ReplicaSet", "ReplicationController"])
+        .into_iter()
+        .filter(|s| s.ready.1 > 0 || s.ready.0 > 0 || s.owner.is_empty())
+        .collect();
     chips(&mut d, "Services", of(&["Service"]), &mut y);
     chips(&mut d, "Workloads", workloads.into_iter().chain(sets).collect(), &mut y);
     let nodes: Vec<&ObjectView> = objects.values().filter(|o| o.kind == "Node").collect();
@@ -127,10 +132,13 @@ fn connect(d: &mut Drawing, selected: Option<&Id>) {
         for p in &d.pods {
             let pod_chosen = selected == Some(&p.object.id);
             let related = if c.object.kind == "Service" {
-                p.object.id.namespace == c.object.id.namespace && matches(&c.object.selector, &p.object.labels)
+                p.object.id.namespace == c.object.id.namespace
+                    && matches(&c.object.selector, &p.object.labels)
             } else {
                 p.object.owner == c.object.uid
-                    || d.chips.iter().any(|s| s.object.uid == p.object.owner && s.object.owner == c.object.uid)
+                    || d.chips
+                        .iter()
+                        .any(|s| s.object.uid == p.object.owner && s.object.owner == c.object.uid)
             };
             if related && (chosen || pod_chosen) {
                 lines.push((from, (p.x, p.y - POD), true));
@@ -163,7 +171,8 @@ pub fn Topology() -> impl IntoView {
         app.pane.track();
         platform::after(0, measure);
     });
-    let drawing = Memo::new(move |_| app.objects.with(|o| app.selected.with(|s| draw(o, width.get(), s.as_ref()))));
+    let drawing =
+        Memo::new(move |_| app.objects.with(|o| app.selected.with(|s| draw(o, width.get(), s.as_ref()))));
     let empty = move || drawing.with(|d| d.nodes.is_empty());
     view! {
         <Show when=empty>
@@ -243,10 +252,10 @@ fn node(app: App, n: Placed) -> impl IntoView {
             class=move || format!("node {class}{}", if is_selected(app, &id) { " selected" } else { "" })
             role="button"
             tabindex="0"
-            aria-label=label
             on:click=move |_| go()
             on:keydown=on_enter(go_key)
         >
+            <title>{label}</title>
             <rect x=n.x y=n.y width=n.w height=n.h rx="6" />
             <circle class="dot" cx=n.x + 14.0 cy=n.y + 16.0 r="4.5" />
             <text class="title" x=n.x + 26.0 y=n.y + 20.0>{o.id.name.clone()}</text>
@@ -271,7 +280,11 @@ fn short_kind(kind: &str) -> &'static str {
 
 fn short(name: &str, max: usize) -> String {
     let n = name.chars().count();
-    if n <= max { name.to_owned() } else { format!("…{}", name.chars().skip(n - max + 1).collect::<String>()) }
+    if n <= max {
+        name.to_owned()
+    } else {
+        format!("…{}", name.chars().skip(n - max + 1).collect::<String>())
+    }
 }
 
 fn pod(app: App, p: Placed) -> impl IntoView {
@@ -280,7 +293,10 @@ fn pod(app: App, p: Placed) -> impl IntoView {
     let id = o.id.clone();
     let go = choose(app, o.id.clone());
     let go_key = go.clone();
-    let label = format!("Pod {} in {}, {}, ready {} of {}", o.id.name, o.id.namespace, o.status, o.ready.0, o.ready.1);
+    let label = format!(
+        "Pod {} in {}, {}, ready {} of {}",
+        o.id.name, o.id.namespace, o.status, o.ready.0, o.ready.1
+    );
     let system = if o.id.namespace.starts_with("kube-") { " system" } else { "" };
     let n = o.containers.len().max(1) as f64;
     let squares = o
@@ -300,14 +316,13 @@ fn pod(app: App, p: Placed) -> impl IntoView {
             class=move || format!("pod {class}{system}{}", if is_selected(app, &id) { " selected" } else { "" })
             role="button"
             tabindex="0"
-            aria-label=label
             on:click=move |e| {
                 e.stop_propagation();
                 go()
             }
             on:keydown=on_enter(go_key)
         >
-            <title>{o.id.name.clone()}</title>
+            <title>{label}</title>
             <polygon points=hexagon(p.x, p.y, POD) />
             {squares}
             <text class="pod-name" x=p.x y=p.y + POD + 13.0>{short(&o.id.name, 13)}</text>
@@ -331,10 +346,10 @@ fn chip(app: App, c: Placed) -> impl IntoView {
             class=move || format!("chip {class}{}", if is_selected(app, &id) { " selected" } else { "" })
             role="button"
             tabindex="0"
-            aria-label=label
             on:click=move |_| go()
             on:keydown=on_enter(go_key)
         >
+            <title>{label}</title>
             <rect x=c.x y=c.y width=c.w height=c.h rx=if service { c.h / 2.0 } else { 6.0 } />
             <text class="kind" x=c.x + 12.0 y=c.y + 19.5>{short_kind}</text>
             <text class="title" x=c.x + 16.0 + 7.0 * short_kind.len() as f64 y=c.y + 19.5>{short(&o.id.name, 28)}</text>

@@ -86,7 +86,9 @@ pub fn copy(text: &str, done: impl Fn(bool) + 'static) {
 /// Fetches a text beside the page; `got` gets `None` where there is none.
 pub fn fetch_text(path: &str, got: impl FnOnce(Option<String>) + 'static) {
     let global = js_sys::global();
-    let Some(fetch) = js_sys::Reflect::get(&global, &"kubariumFetch".into()).ok().and_then(|f| f.dyn_into::<js_sys::Function>().ok())
+    let Some(fetch) = js_sys::Reflect::get(&global, &"kubariumFetch".into())
+        .ok()
+        .and_then(|f| f.dyn_into::<js_sys::Function>().ok())
     else {
         return got(None);
     };

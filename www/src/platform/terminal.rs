@@ -10,7 +10,11 @@ pub struct Terminal(JsValue);
 
 impl Terminal {
     /// Opens a terminal in the element of that id. `typed` gets what the person types, `resized` columns and rows.
-    pub fn open(element: &str, typed: impl Fn(Vec<u8>) + 'static, resized: impl Fn(u16, u16) + 'static) -> Option<Terminal> {
+    pub fn open(
+        element: &str,
+        typed: impl Fn(Vec<u8>) + 'static,
+        resized: impl Fn(u16, u16) + 'static,
+    ) -> Option<Terminal> {
         let global = js_sys::global();
         let open = Reflect::get(&global, &"kubariumTerminal".into()).ok()?.dyn_into::<Function>().ok()?;
         let typed = Closure::<dyn Fn(Uint8Array)>::new(move |b: Uint8Array| typed(b.to_vec()));

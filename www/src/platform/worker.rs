@@ -11,7 +11,10 @@ pub struct Worker(web_sys::Worker);
 
 impl Worker {
     /// Starts the worker's program. `message` gets what it sends, `died` the reason when it cannot go on.
-    pub fn start<M: DeserializeOwned>(message: impl Fn(M) + 'static, died: impl Fn(String) + 'static) -> Option<Worker> {
+    pub fn start<M: DeserializeOwned>(
+        message: impl Fn(M) + 'static,
+        died: impl Fn(String) + 'static,
+    ) -> Option<Worker> {
         let options = web_sys::WorkerOptions::new();
         options.set_type(web_sys::WorkerType::Module);
         let w = web_sys::Worker::new_with_options("./worker-start.js", &options).ok()?;

@@ -11,7 +11,7 @@ pub const RULES: Rules = Rules {
     defaults: |v| {
         let spec = v.slot(&["spec"]);
         default(spec, "minReplicas", 1);
-        if spec.get("metrics").len() == 0 {
+        if spec.get("metrics").is_empty() {
             let target = obj!({"type": "Utilization", "averageUtilization": 80});
             spec.insert(
                 "metrics",
@@ -56,7 +56,7 @@ fn behavior(b: &mut Value) {
             default(rules, "stabilizationWindowSeconds", 0);
         }
         default(rules, "selectPolicy", "Max");
-        if rules.get("policies").len() == 0 {
+        if rules.get("policies").is_empty() {
             rules.insert("policies", policies);
         }
     }
@@ -178,7 +178,7 @@ fn target(t: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
 /// The TARGETS column. Models: `formatHPAMetrics`.
 pub fn targets(v: &Value) -> String {
     let specs = v.at(&["spec", "metrics"]);
-    if specs.len() == 0 {
+    if specs.is_empty() {
         return "<none>".into();
     }
     let mut all: Vec<String> = Vec::new();

@@ -65,7 +65,7 @@ fn validate(v: &Value, e: &mut Errors) {
     if !text.trim_start().starts_with("-----BEGIN CERTIFICATE REQUEST-----") {
         e.invalid(&at.field("request"), request, "PEM block type must be CERTIFICATE REQUEST");
     }
-    if spec.get("usages").len() == 0 {
+    if spec.get("usages").is_empty() {
         e.required(&at.field("usages"), "usages must be specified");
     }
     let signer = spec.get("signerName").text();

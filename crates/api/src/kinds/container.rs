@@ -52,7 +52,7 @@ const RESOURCE_PATHS: [&str; 6] = [
 pub fn validate_all(spec: &Value, at: &At<'_>, e: &mut Errors) {
     let mut seen: Vec<&str> = Vec::new();
     let mut ports: Vec<String> = Vec::new();
-    if spec.get("containers").len() == 0 {
+    if spec.get("containers").is_empty() {
         e.required(&at.field("containers"), "");
     }
     for key in ["containers", "initContainers", "ephemeralContainers"] {
@@ -415,7 +415,7 @@ fn handler(v: &Value, at: &At<'_>, e: &mut Errors) {
         }
         handlers += 1;
         match key {
-            "exec" if h.get("command").len() == 0 => e.required(&at.field("command"), ""),
+            "exec" if h.get("command").is_empty() => e.required(&at.field("command"), ""),
             "httpGet" => {
                 required(h, "path", &at, e);
                 check::port_or_name(h.get("port"), &at.field("port"), e);

@@ -225,7 +225,7 @@ fn structural(s: &Value, root: bool, at: &At<'_>, e: &mut Errors, depth: usize) 
     if kind == "array" && s.get("items").is_null() {
         e.required(&at.field("items"), "must be specified");
     }
-    if s.get("properties").len() > 0 && s.get("additionalProperties").is_some() {
+    if !s.get("properties").is_empty() && s.get("additionalProperties").is_some() {
         let why = "additionalProperties and properties are mutual exclusive";
         e.forbidden(&at.field("additionalProperties"), why);
     }

@@ -12,9 +12,9 @@ const SHOWN: usize = 3;
 pub const ENDPOINTS: Rules = Rules {
     of: ("", "Endpoints"),
     defaults: |v| {
-        if v.get("subsets").len() > 0 {
+        if !v.get("subsets").is_empty() {
             for s in v.slot(&["subsets"]).list_mut() {
-                if s.get("ports").len() > 0 {
+                if !s.get("ports").is_empty() {
                     s.slot(&["ports"]).list_mut().iter_mut().for_each(|p| default(p, "protocol", "TCP"));
                 }
             }
@@ -53,7 +53,7 @@ pub fn format_endpoints(v: &Value) -> String {
     let mut all = Vec::new();
     for s in v.get("subsets").items() {
         let ports = s.get("ports");
-        if ports.len() == 0 {
+        if ports.is_empty() {
             all.extend(s.get("addresses").items().map(|a| a.get("ip").text().to_owned()));
         }
         for p in ports.items() {
@@ -74,7 +74,7 @@ pub fn format_endpoints(v: &Value) -> String {
 pub const ENDPOINT_SLICE: Rules = Rules {
     of: ("discovery.k8s.io", "EndpointSlice"),
     defaults: |v| {
-        if v.get("ports").len() > 0 {
+        if !v.get("ports").is_empty() {
             for p in v.slot(&["ports"]).list_mut() {
                 default(p, "name", "");
                 default(p, "protocol", "TCP");

@@ -15,7 +15,7 @@ pub const INGRESS: Rules = Rules {
     prepare: |new, old| super::workload::keep_status(new, old, obj!({"loadBalancer": {}})),
     validate: |v, e| {
         let (spec, at) = (v.get("spec"), At::Path("spec"));
-        if spec.get("rules").len() == 0 && spec.get("defaultBackend").is_null() {
+        if spec.get("rules").is_empty() && spec.get("defaultBackend").is_null() {
             e.invalid(&at, Value::Null, "either `defaultBackend` or `rules` must be specified");
         }
         rules(spec.get("rules"), &at.field("rules"), e);
@@ -67,7 +67,7 @@ pub const INGRESS: Rules = Rules {
             class.into(),
             hosts.into(),
             address.join(",").into(),
-            if spec.get("tls").len() > 0 { "80, 443" } else { "80" }.into(),
+            if !spec.get("tls").is_empty() { "80, 443" } else { "80" }.into(),
             object_age(v, now),
         ]
     }),
@@ -99,7 +99,7 @@ fn rules(rules: &Value, at: &At<'_>, e: &mut Errors) {
         }
         let http = at.field("http");
         let list = http.field("paths");
-        if r.at(&["http", "paths"]).len() == 0 {
+        if r.at(&["http", "paths"]).is_empty() {
             e.required(&list, "");
         }
         for (j, p) in r.at(&["http", "paths"]).items().enumerate() {
@@ -205,15 +205,15 @@ pub const POLICY: Rules = Rules {
     of: ("networking.k8s.io", "NetworkPolicy"),
     defaults: |v| {
         let spec = v.slot(&["spec"]);
-        if spec.get("policyTypes").len() == 0 {
-            let egress = spec.get("egress").len() > 0;
+        if spec.get("policyTypes").is_empty() {
+            let egress = !spec.get("egress").is_empty();
             spec.insert("policyTypes", if egress { obj!(["Ingress", "Egress"]) } else { obj!(["Ingress"]) });
         }
         for key in ["ingress", "egress"] {
             let n = spec.get(key).len();
             for i in 0..n {
                 let rule = &mut spec.slot(&[key]).list_mut()[i];
-                if rule.get("ports").len() > 0 {
+                if !rule.get("ports").is_empty() {
                     rule.slot(&["ports"]).list_mut().iter_mut().for_each(|p| default(p, "protocol", "TCP"));
                 }
             }

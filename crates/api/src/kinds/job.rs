@@ -55,7 +55,7 @@ fn spec_defaults(spec: &mut Value) {
     let rules = spec.at(&["podFailurePolicy", "rules"]).len();
     for i in 0..rules {
         let rule = &mut spec.slot(&["podFailurePolicy", "rules"]).list_mut()[i];
-        if rule.get("onPodConditions").len() > 0 {
+        if !rule.get("onPodConditions").is_empty() {
             rule.slot(&["onPodConditions"]).list_mut().iter_mut().for_each(|c| default(c, "status", "True"));
         }
     }
@@ -74,7 +74,7 @@ fn generate_selector(v: &mut Value) {
             v.set(&["spec", "template", "metadata", "labels", key], value);
         }
     }
-    if v.labels().len() == 0 {
+    if v.labels().is_empty() {
         // A job without labels shows those of its template.
         let labels = v.at(&["spec", "template", "metadata", "labels"]).clone();
         v.set(&["metadata", "labels"], labels);
@@ -132,7 +132,7 @@ fn success_policy(v: &Value, indexed: bool, at: &At<'_>, e: &mut Errors) {
         return e.printed(ErrorType::Invalid, at, &shown, "requires indexed completion mode");
     }
     let rules_at = at.field("rules");
-    if policy.get("rules").len() == 0 {
+    if policy.get("rules").is_empty() {
         e.required(&rules_at, "at least one rules must be specified when the successPolicy is specified");
     }
     let completions = v.get("completions").int();

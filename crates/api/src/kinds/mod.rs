@@ -208,7 +208,7 @@ pub fn object_age(v: &Value, now: Civil) -> Value {
 
 /// Labels as `a=1,b=2`, or `<none>`.
 pub fn format_labels(v: &Value) -> String {
-    if v.len() == 0 {
+    if v.is_empty() {
         return "<none>".into();
     }
     v.entries().map(|(k, v)| format!("{k}={}", v.text())).collect::<Vec<_>>().join(",")

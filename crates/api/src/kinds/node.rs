@@ -29,7 +29,7 @@ pub const RULES: Rules = Rules {
         let cidrs = At::Path("spec.podCIDRs");
         let one = v.at(&["spec", "podCIDR"]).text();
         let all = v.at(&["spec", "podCIDRs"]);
-        if all.len() == 0 && !one.is_empty() {
+        if all.is_empty() && !one.is_empty() {
             check::cidr(one, &cidrs.index(0), e);
         }
         for (i, c) in all.items().enumerate() {

@@ -176,7 +176,7 @@ pub const VOLUME: Rules = Rules {
     validate: volume_rules,
     validate_update: |new, old, e| {
         let source = |v: &Value| -> Value {
-            v.get("spec").entries().filter(|(k, _)| !OWN.contains(&k.as_str())).map(|(k, v)| (k, v)).collect()
+            v.get("spec").entries().filter(|(k, _)| !OWN.contains(&k.as_str())).collect()
         };
         let (n, o) = (source(new), source(old));
         if n != o {
@@ -214,7 +214,7 @@ fn volume_rules(v: &Value, e: &mut Errors) {
     volume::access_modes(spec, &at, e);
     let capacity = spec.get("capacity");
     let capacity_at = at.field("capacity");
-    if capacity.len() == 0 {
+    if capacity.is_empty() {
         e.required(&capacity_at, "");
     }
     if capacity.get("storage").is_null() || capacity.len() > 1 {

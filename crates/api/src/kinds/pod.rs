@@ -45,11 +45,11 @@ pub fn template_defaults(template: &mut Value) {
 /// Defaults of a pod's spec, in a pod or a template. Models: `SetDefaults_PodSpec` and its containers' and volumes'.
 pub fn spec_defaults(spec: &mut Value) {
     for key in ["initContainers", "containers", "ephemeralContainers"] {
-        if spec.get(key).len() > 0 {
+        if !spec.get(key).is_empty() {
             spec.slot(&[key]).list_mut().iter_mut().for_each(container_defaults);
         }
     }
-    if spec.get("volumes").len() > 0 {
+    if !spec.get("volumes").is_empty() {
         spec.slot(&["volumes"]).list_mut().iter_mut().for_each(volume_defaults);
     }
     default(spec, "dnsPolicy", "ClusterFirst");
@@ -65,9 +65,9 @@ pub fn spec_defaults(spec: &mut Value) {
     }
     if spec.get("hostNetwork").is_true() {
         for key in ["initContainers", "containers"] {
-            if spec.get(key).items().any(|c| c.get("ports").len() > 0) {
+            if spec.get(key).items().any(|c| !c.get("ports").is_empty()) {
                 for c in spec.slot(&[key]).list_mut() {
-                    if c.get("ports").len() > 0 {
+                    if !c.get("ports").is_empty() {
                         for p in c.slot(&["ports"]).list_mut() {
                             let port = p.get("containerPort").clone();
                             default(p, "hostPort", port);
@@ -88,7 +88,7 @@ fn container_defaults(c: &mut Value) {
     }
     default(c, "terminationMessagePath", "/dev/termination-log");
     default(c, "terminationMessagePolicy", "File");
-    if c.get("ports").len() > 0 {
+    if !c.get("ports").is_empty() {
         c.slot(&["ports"]).list_mut().iter_mut().for_each(|p| default(p, "protocol", "TCP"));
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
@@ -147,7 +147,7 @@ fn volume_defaults(v: &mut Value) {
         }
     }
     let field_refs = |items: &mut Value| {
-        if items.get("items").len() > 0 {
+        if !items.get("items").is_empty() {
             for i in items.slot(&["items"]).list_mut() {
                 if i.get("fieldRef").is_some() {
                     default(i.slot(&["fieldRef"]), "apiVersion", "v1");
@@ -158,7 +158,7 @@ fn volume_defaults(v: &mut Value) {
     if v.get("downwardAPI").is_some() {
         field_refs(v.slot(&["downwardAPI"]));
     }
-    if v.at(&["projected", "sources"]).len() > 0 {
+    if !v.at(&["projected", "sources"]).is_empty() {
         for s in v.slot(&["projected", "sources"]).list_mut() {
             if s.get("serviceAccountToken").is_some() {
                 default(s.slot(&["serviceAccountToken"]), "expirationSeconds", 3600);
@@ -323,7 +323,7 @@ fn cells(v: &Value, now: Civil) -> Vec<Value> {
         or_none(v.at(&["status", "podIP"]).text()),
         or_none(v.at(&["spec", "nodeName"]).text()),
         or_none(v.at(&["status", "nominatedNodeName"]).text()),
-        if gates.len() == 0 { "<none>".into() } else { format!("{open}/{}", gates.len()).into() },
+        if gates.is_empty() { "<none>".into() } else { format!("{open}/{}", gates.len()).into() },
     ]
 }
 

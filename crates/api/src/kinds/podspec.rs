@@ -40,7 +40,7 @@ pub fn spec(spec: &Value, at: &At<'_>, e: &mut Errors) {
             messages(n.text(), names::dns_subdomain(n.text()), &at.field("hostnames").index(j), e);
         }
     }
-    if spec.get("dnsPolicy").text() == "None" && spec.at(&["dnsConfig", "nameservers"]).len() == 0 {
+    if spec.get("dnsPolicy").text() == "None" && spec.at(&["dnsConfig", "nameservers"]).is_empty() {
         let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
         e.required(&at.field("dnsConfig"), why);
     }
@@ -89,7 +89,7 @@ pub fn template(t: &Value, at: &At<'_>, e: &mut Errors) {
         messages(k, names::qualified_name(&k.to_lowercase()), &at_annotations, e);
     }
     spec(t.get("spec"), &at.field("spec"), e);
-    if t.at(&["spec", "ephemeralContainers"]).len() > 0 {
+    if !t.at(&["spec", "ephemeralContainers"]).is_empty() {
         let at = at.field("spec");
         e.forbidden(&at.field("ephemeralContainers"), "ephemeral containers not allowed in pod template");
     }
@@ -142,7 +142,7 @@ pub fn pod_update(new: &Value, old: &Value, e: &mut Errors) {
     }
     // What may change is set back; anything else that still differs may not.
     for list in ["containers", "initContainers"] {
-        if probe.get(list).len() == 0 {
+        if probe.get(list).is_empty() {
             continue;
         }
         for (c, o) in probe.slot(&[list]).list_mut().iter_mut().zip(before.get(list).items()) {
@@ -174,7 +174,7 @@ pub fn pod_update(new: &Value, old: &Value, e: &mut Errors) {
             v => probe.insert("tolerations", v),
         }
     }
-    if old.at(&["spec", "schedulingGates"]).len() > 0 {
+    if !old.at(&["spec", "schedulingGates"]).is_empty() {
         relax_gated(&mut probe, before);
     }
     if probe != *before {

@@ -163,7 +163,7 @@ fn limit_range(v: &Value, e: &mut Errors) {
         seen.push(kind);
         if kind == "Pod" {
             for key in ["default", "defaultRequest"] {
-                if l.get(key).len() > 0 {
+                if !l.get(key).is_empty() {
                     e.forbidden(&at.field(key), "may not be specified when `type` is 'Pod'");
                 }
             }

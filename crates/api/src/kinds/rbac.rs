@@ -22,7 +22,7 @@ pub const CLUSTER_ROLE: Rules = Rules {
     validate: |v, e| {
         policy_rules(v.get("rules"), false, e);
         let selectors = v.at(&["aggregationRule", "clusterRoleSelectors"]);
-        if v.get("aggregationRule").is_some() && selectors.len() == 0 {
+        if v.get("aggregationRule").is_some() && selectors.is_empty() {
             e.required(
                 &At::Path("aggregationRule.clusterRoleSelectors"),
                 "at least one clusterRoleSelector required if aggregationRule is non-nil",
@@ -36,10 +36,10 @@ fn policy_rules(rules: &Value, namespaced: bool, e: &mut Errors) {
     let list = At::Path("rules");
     for (i, r) in rules.items().enumerate() {
         let at = list.index(i);
-        if r.get("verbs").len() == 0 {
+        if r.get("verbs").is_empty() {
             e.required(&at.field("verbs"), "verbs must contain at least one value");
         }
-        if r.get("nonResourceURLs").len() > 0 {
+        if !r.get("nonResourceURLs").is_empty() {
             let urls = at.field("nonResourceURLs");
             if namespaced {
                 let why = "namespaced rules cannot apply to non-resource URLs";
@@ -51,10 +51,10 @@ fn policy_rules(rules: &Value, namespaced: bool, e: &mut Errors) {
             }
             continue;
         }
-        if r.get("apiGroups").len() == 0 {
+        if r.get("apiGroups").is_empty() {
             e.required(&at.field("apiGroups"), "resource rules must supply at least one api group");
         }
-        if r.get("resources").len() == 0 {
+        if r.get("resources").is_empty() {
             e.required(&at.field("resources"), "resource rules must supply at least one resource");
         }
     }
@@ -62,7 +62,7 @@ fn policy_rules(rules: &Value, namespaced: bool, e: &mut Errors) {
 
 fn binding_defaults(v: &mut Value) {
     default(v.slot(&["roleRef"]), "apiGroup", GROUP);
-    if v.get("subjects").len() > 0 {
+    if !v.get("subjects").is_empty() {
         for s in v.slot(&["subjects"]).list_mut() {
             match s.get("kind").text() {
                 "User" | "Group" => default(s, "apiGroup", GROUP),

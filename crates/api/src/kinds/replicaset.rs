@@ -55,11 +55,11 @@ pub const CONTROLLER: Rules = Rules {
     of: ("", "ReplicationController"),
     defaults: |v| {
         let labels = v.at(&["spec", "template", "metadata", "labels"]).clone();
-        if labels.len() > 0 {
-            if v.at(&["spec", "selector"]).len() == 0 {
+        if !labels.is_empty() {
+            if v.at(&["spec", "selector"]).is_empty() {
                 v.set(&["spec", "selector"], &labels);
             }
-            if v.labels().len() == 0 {
+            if v.labels().is_empty() {
                 v.set(&["metadata", "labels"], &labels);
             }
         }
@@ -72,7 +72,7 @@ pub const CONTROLLER: Rules = Rules {
     validate: |v, e| {
         let (spec, at) = (v.get("spec"), At::Path("spec"));
         check::non_negative(spec, "minReadySeconds", &at, e);
-        if spec.get("selector").len() == 0 {
+        if spec.get("selector").is_empty() {
             e.required(&at.field("selector"), "");
         }
         check::non_negative(spec, "replicas", &at, e);

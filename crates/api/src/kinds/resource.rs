@@ -23,7 +23,7 @@ pub const CLAIM: Rules = Rules {
         if v.is_terminating() {
             state.push("deleted");
         }
-        match (v.at(&["status", "allocation"]).is_some(), v.at(&["status", "reservedFor"]).len() > 0) {
+        match (v.at(&["status", "allocation"]).is_some(), !v.at(&["status", "reservedFor"]).is_empty()) {
             (true, true) => state.extend(["allocated", "reserved"]),
             (true, false) => state.push("allocated"),
             _ => state.push("pending"),

@@ -62,7 +62,7 @@ fn weight(t: &Value, at: &At<'_>, e: &mut Errors) {
 /// A `NodeSelector`, of pods and of volumes.
 pub fn node_selector(v: &Value, at: &At<'_>, e: &mut Errors) {
     let list = at.field("nodeSelectorTerms");
-    if v.get("nodeSelectorTerms").len() == 0 {
+    if v.get("nodeSelectorTerms").is_empty() {
         e.required(&list, "must have at least one node selector term");
     }
     for (i, t) in v.get("nodeSelectorTerms").items().enumerate() {

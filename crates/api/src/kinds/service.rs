@@ -49,7 +49,7 @@ fn defaults(v: &mut Value) {
         }
         _ => {}
     }
-    if spec.get("ports").len() > 0 {
+    if !spec.get("ports").is_empty() {
         for p in spec.slot(&["ports"]).list_mut() {
             default(p, "protocol", "TCP");
             if matches!(p.get("targetPort"), Value::Null | Value::Int(0))
@@ -70,7 +70,7 @@ fn defaults(v: &mut Value) {
     if kind == "LoadBalancer" {
         default(spec, "allocateLoadBalancerNodePorts", true);
     }
-    if v.at(&["status", "loadBalancer", "ingress"]).len() > 0 {
+    if !v.at(&["status", "loadBalancer", "ingress"]).is_empty() {
         for i in v.slot(&["status", "loadBalancer", "ingress"]).list_mut() {
             if !i.get("ip").text().is_empty() {
                 default(i, "ipMode", "VIP");
@@ -123,7 +123,7 @@ fn validate(v: &Value, e: &mut Errors) {
     let (spec, at) = (v.get("spec"), At::Path("spec"));
     let kind = spec.get("type").text();
     let headless = spec.get("clusterIP").text() == "None";
-    if spec.get("ports").len() == 0 && !headless && kind != "ExternalName" {
+    if spec.get("ports").is_empty() && !headless && kind != "ExternalName" {
         e.required(&at.field("ports"), "");
     }
     ports(spec, kind, &at.field("ports"), e);
@@ -213,13 +213,13 @@ fn ports(spec: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
 fn cluster_ips(spec: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
     let list = at.field("clusterIPs");
     if kind == "ExternalName" {
-        if spec.get("clusterIPs").len() > 0 {
+        if !spec.get("clusterIPs").is_empty() {
             e.forbidden(&list, "may not be set when `type` is 'ExternalName'");
         }
         return;
     }
     let ips = spec.get("clusterIPs");
-    if ips.len() == 0 && !spec.get("clusterIP").text().is_empty() {
+    if ips.is_empty() && !spec.get("clusterIP").text().is_empty() {
         let ip = spec.get("clusterIP").text();
         if ip != "None" {
             check::ip(ip, &list.index(0), e);
@@ -256,7 +256,7 @@ fn cluster_ips(spec: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
 }
 
 fn policies(spec: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
-    let external = matches!(kind, "NodePort" | "LoadBalancer") || spec.get("externalIPs").len() > 0;
+    let external = matches!(kind, "NodePort" | "LoadBalancer") || !spec.get("externalIPs").is_empty();
     let policy = spec.get("externalTrafficPolicy");
     if policy.is_some() {
         let at = at.field("externalTrafficPolicy");
@@ -283,7 +283,7 @@ fn policies(spec: &Value, kind: &str, at: &At<'_>, e: &mut Errors) {
             check::cidr(r.text().trim(), &at.field("LoadBalancerSourceRanges").index(i), e);
         }
     } else {
-        if spec.get("loadBalancerSourceRanges").len() > 0 {
+        if !spec.get("loadBalancerSourceRanges").is_empty() {
             let why = "may only be used when `type` is 'LoadBalancer'";
             e.forbidden(&at.field("LoadBalancerSourceRanges"), why);
         }

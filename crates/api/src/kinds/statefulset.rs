@@ -40,7 +40,7 @@ fn defaults(v: &mut Value) {
     default(spec, "replicas", 1);
     default(spec, "revisionHistoryLimit", 10);
     pod::template_defaults(spec.slot(&["template"]));
-    if spec.get("volumeClaimTemplates").len() > 0 {
+    if !spec.get("volumeClaimTemplates").is_empty() {
         for c in spec.slot(&["volumeClaimTemplates"]).list_mut() {
             default(c, "apiVersion", "v1");
             default(c, "kind", "PersistentVolumeClaim");

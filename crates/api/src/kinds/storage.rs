@@ -88,7 +88,7 @@ pub const CSI_DRIVER: Rules = Rules {
         default(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
         default(spec, "requiresRepublish", false);
         default(spec, "seLinuxMount", false);
-        if spec.get("volumeLifecycleModes").len() == 0 {
+        if spec.get("volumeLifecycleModes").is_empty() {
             spec.insert("volumeLifecycleModes", crate::obj!(["Persistent"]));
         }
     },

@@ -193,7 +193,7 @@ pub fn access_modes(v: &Value, at: &At<'_>, e: &mut Errors) {
     const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
     let at = at.field("accessModes");
     let modes = v.get("accessModes");
-    if modes.len() == 0 {
+    if modes.is_empty() {
         e.required(&at, "at least 1 access mode is required");
     }
     for m in modes.items().filter(|m| !MODES.contains(&m.text())) {

@@ -85,7 +85,7 @@ fn split(rule: &Value) -> Vec<Value> {
     for g in rule.get("apiGroups").items() {
         for r in rule.get("resources").items() {
             let names = rule.get("resourceNames");
-            if names.len() == 0 {
+            if names.is_empty() {
                 out.push(obj!({"apiGroups": [g], "resources": [r], "verbs": verbs}));
             }
             for n in names.items() {
@@ -107,7 +107,7 @@ fn show(rule: &Value) -> String {
     ];
     let parts: Vec<String> = fields
         .iter()
-        .filter(|(_, k)| rule.get(k).len() > 0)
+        .filter(|(_, k)| !rule.get(k).is_empty())
         .map(|(label, k)| {
             let all: Vec<String> = rule.get(k).items().map(|v| format!("{:?}", v.text())).collect();
             format!("{label}:[{}]", all.join(" "))

@@ -29,7 +29,7 @@ pub(crate) fn validate(api: &mut ApiServer, _cx: &mut Cx, a: &Attempt<'_>) -> Re
                 asked.insert(k, delta.canonical());
             }
         }
-        if asked.len() == 0 {
+        if asked.is_empty() {
             continue;
         }
         let mut over: Vec<&str> = Vec::new();

@@ -25,7 +25,7 @@ pub(crate) fn mutate(api: &mut ApiServer, _cx: &mut Cx, a: &mut Attempt<'_>) -> 
         );
         return Err(Status::forbidden("", "pods", pod.name(), &why));
     };
-    if pod.at(&["spec", "imagePullSecrets"]).len() == 0 && sa.get("imagePullSecrets").len() > 0 {
+    if pod.at(&["spec", "imagePullSecrets"]).is_empty() && !sa.get("imagePullSecrets").is_empty() {
         pod.set(&["spec", "imagePullSecrets"], sa.get("imagePullSecrets"));
     }
     let mount = match pod.at(&["spec", "automountServiceAccountToken"]).as_bool() {
@@ -42,7 +42,7 @@ pub(crate) fn mutate(api: &mut ApiServer, _cx: &mut Cx, a: &mut Attempt<'_>) -> 
 
 fn add_token(pod: &mut Value, volume: String, mounted: &dyn Fn(&Value) -> bool) {
     for key in ["initContainers", "containers"] {
-        if pod.at(&["spec", key]).len() == 0 {
+        if pod.at(&["spec", key]).is_empty() {
             continue;
         }
         for c in pod.slot(&["spec", key]).list_mut() {

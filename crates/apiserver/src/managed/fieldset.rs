@@ -34,7 +34,7 @@ pub fn insert(set: &mut Value, path: &[String]) {
     if rest.is_empty() {
         match set.get(first) {
             Value::Null => set.insert(first.as_str(), Value::map()),
-            v if v.len() > 0 => set.set(&[first, SELF], Value::map()),
+            v if !v.is_empty() => set.set(&[first, SELF], Value::map()),
             _ => {}
         }
         return;

@@ -166,13 +166,13 @@ impl ApiServer {
             return;
         }
         let given = new.at(&["metadata", "managedFields"]);
-        let reset = given.len() == 1 && given.items().all(|e| e.len() == 0);
+        let reset = given.len() == 1 && given.items().all(|e| e.is_empty());
         if reset {
             new.remove(&["metadata", "managedFields"]);
             return;
         }
         let mut entries =
-            if given.len() > 0 && op.verb != crate::Verb::Create { read(new) } else { read(old) };
+            if !given.is_empty() && op.verb != crate::Verb::Create { read(new) } else { read(old) };
         // What nobody tracks so far stays so until someone applies.
         if old.is_some() && entries.is_empty() {
             new.remove(&["metadata", "managedFields"]);

@@ -114,7 +114,7 @@ fn custom_shape(s: &Value, v: &Value) -> Shape {
         return Shape::Atomic;
     }
     match (s.get("type").text(), v) {
-        ("object", _) if s.get("properties").len() > 0 => Shape::Struct,
+        ("object", _) if !s.get("properties").is_empty() => Shape::Struct,
         ("object", _) => Shape::Map,
         ("array", _) => Shape::Atomic,
         ("", Value::Map(_)) => Shape::Map,

@@ -32,7 +32,7 @@ fn same_template(set: &Value, d: &Value) -> bool {
     let mut b = d.at(&["spec", "template"]).clone();
     b.remove(&["metadata", "labels", HASH]);
     let tidy = |v: &mut Value| {
-        if v.at(&["metadata", "labels"]).len() == 0 {
+        if v.at(&["metadata", "labels"]).is_empty() {
             v.remove(&["metadata", "labels"]);
         }
     };

@@ -57,7 +57,7 @@ impl Endpoints {
                     Some(port)
                 })
                 .collect();
-            if ports.len() == 0 && service.at(&["spec", "ports"]).len() > 0 {
+            if ports.is_empty() && !service.at(&["spec", "ports"]).is_empty() {
                 continue;
             }
             let mut address = obj!({
@@ -83,7 +83,7 @@ impl Endpoints {
                 if !not_ready.is_empty() {
                     s.insert("notReadyAddresses", not_ready);
                 }
-                if ports.len() > 0 {
+                if !ports.is_empty() {
                     s.insert("ports", ports);
                 }
                 s
@@ -109,7 +109,7 @@ pub(crate) fn seen_pod(services: ResId, seen: &Seen<'_>, informers: &Informers, 
     }
     for s in informers.list(services, seen.object().namespace()) {
         let selector = s.at(&["spec", "selector"]);
-        if selector.len() == 0 {
+        if selector.is_empty() {
             continue;
         }
         let selector = Selector::of_labels(selector);
@@ -157,7 +157,7 @@ impl Controller for Endpoints {
                 _ => return Ok(Next::Done),
             }
         };
-        if service.at(&["spec", "selector"]).len() == 0
+        if service.at(&["spec", "selector"]).is_empty()
             || service.at(&["spec", "type"]).text() == "ExternalName"
         {
             return Ok(Next::Done);
@@ -181,7 +181,7 @@ impl Controller for Endpoints {
         let time = trigger_time(&service, &backends(turn.informers, self.pods, &service));
         new.set(&["metadata", "annotations", TRIGGER], time);
         new.set(&["metadata", "labels"], labels);
-        if subsets.len() == 0 {
+        if subsets.is_empty() {
             new.remove(&["subsets"]);
         } else {
             new.insert("subsets", subsets);

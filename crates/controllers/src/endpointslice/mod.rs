@@ -114,7 +114,7 @@ impl EndpointSlices {
         let mut keep: Vec<(Value, bool)> = Vec::new();
         let mut i = 0;
         while i < have.len() {
-            if have[i].get("ports") != ports && !(ports.is_null() && have[i].get("ports").len() == 0) {
+            if have[i].get("ports") != ports && !(ports.is_null() && have[i].get("ports").is_empty()) {
                 i += 1;
                 continue;
             }
@@ -144,7 +144,7 @@ impl EndpointSlices {
         }
         let mut empty = keep.is_empty();
         for (mut slice, changed) in keep {
-            if slice.get("endpoints").len() == 0 && ports.is_some() {
+            if slice.get("endpoints").is_empty() && ports.is_some() {
                 turn.client.delete(self.slices, slice.namespace(), slice.name(), Value::Null)?;
                 continue;
             }
@@ -199,7 +199,7 @@ impl Controller for EndpointSlices {
     fn reconcile(&mut self, key: &Key, turn: &mut Turn<'_>) -> Outcome {
         // Slices of a deleted Service go by garbage collection.
         let Some(service) = turn.cached(self.services, key) else { return Ok(Next::Done) };
-        if service.at(&["spec", "selector"]).len() == 0
+        if service.at(&["spec", "selector"]).is_empty()
             || service.at(&["spec", "type"]).text() == "ExternalName"
             || service.is_terminating()
         {
@@ -221,13 +221,13 @@ impl Controller for EndpointSlices {
         let groups = self.groups(turn, &service, &all);
         // A placeholder slice becomes the first real one.
         if groups.iter().all(|(p, _)| p.is_some())
-            && let Some(p) = have.iter_mut().find(|s| s.get("ports").len() == 0)
+            && let Some(p) = have.iter_mut().find(|s| s.get("ports").is_empty())
         {
             p.insert("ports", &groups[0].0);
             p.insert("endpoints", Value::list());
         } else if groups.iter().all(|(p, _)| p.is_null())
             && let Some(p) = have.first_mut()
-            && p.get("ports").len() > 0
+            && !p.get("ports").is_empty()
         {
             // The last endpoint went: one empty slice stays.
             p.insert("ports", Value::Null);

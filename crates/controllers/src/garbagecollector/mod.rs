@@ -107,7 +107,7 @@ impl GarbageCollector {
             return self.finish(turn, res, &v);
         }
         let owners = v.at(&["metadata", "ownerReferences"]).clone();
-        if owners.len() == 0 {
+        if owners.is_empty() {
             return Ok(());
         }
         let (mut solid, mut dangling, mut waiting) = (Vec::new(), 0, 0);
@@ -189,7 +189,7 @@ impl GarbageCollector {
             .filter(|o| o.get("uid").text() != owner)
             .cloned()
             .collect();
-        let owners = if owners.len() == 0 { Value::Null } else { owners };
+        let owners = if owners.is_empty() { Value::Null } else { owners };
         let patch = obj!({"metadata": {"uid": v.uid(), "ownerReferences": owners}});
         turn.client.merge(res, "", &n.namespace, &n.name, patch).map(|_| ())
     }

@@ -78,7 +78,7 @@ pub fn pod_from_template(template: &Value, owner: &Value) -> Value {
     let mut meta = obj!({"generateName": format!("{}-", owner.name()), "namespace": owner.namespace()});
     for k in ["labels", "annotations", "finalizers"] {
         let v = template.at(&["metadata", k]);
-        if v.len() > 0 {
+        if !v.is_empty() {
             meta.insert(k, v);
         }
     }

@@ -75,7 +75,6 @@ pub struct RootCaPublisher {
     maps: ResId,
 }
 
-
 impl RootCaPublisher {
     /// The controller.
     pub fn new(kinds: &Kinds) -> Self {

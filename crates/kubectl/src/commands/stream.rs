@@ -123,10 +123,10 @@ pub fn pod_of(cx: &mut Cx<'_>, a: &Args, api: &Api, word: &str, all: bool) -> Do
 }
 
 /// Ready pods first, then running ones, then the others.
-fn activity(pod: &Value) -> (bool, bool, String) {
+fn activity(pod: &Value) -> (bool, bool, bool, String) {
     let ready = pod.condition("Ready").get("status").text() == "True";
     let running = pod.at(&["status", "phase"]).text() == "Running";
-    (!ready, !running, pod.at(&["metadata", "creationTimestamp"]).text().to_owned())
+    (!running, !ready, pod.is_terminating(), pod.at(&["metadata", "creationTimestamp"]).text().to_owned())
 }
 
 /// The container that is meant.

@@ -76,8 +76,11 @@ pub(super) fn decode(s: &str) -> String {
 
 /// A field of the pod as the downward API gives it.
 pub(super) fn field(cx: &Cx<'_, '_>, pod: &Value, path: &str, ip: Option<IpAddr>) -> Option<String> {
-    let keyed = |prefix: &str| path.strip_prefix(prefix).and_then(|r| r.strip_prefix("['")).and_then(|r| r.strip_suffix("']"));
-    let map = |v: &Value| v.entries().map(|(k, v)| format!("{k}={:?}", v.text())).collect::<Vec<_>>().join("\n");
+    let keyed = |prefix: &str| {
+        path.strip_prefix(prefix).and_then(|r| r.strip_prefix("['")).and_then(|r| r.strip_suffix("']"))
+    };
+    let map =
+        |v: &Value| v.entries().map(|(k, v)| format!("{k}={:?}", v.text())).collect::<Vec<_>>().join("\n");
     Some(match path {
         "metadata.name" => pod.name().to_owned(),
         "metadata.namespace" => pod.namespace().to_owned(),

@@ -32,7 +32,8 @@ pub(crate) fn resolve(reference: &str) -> Result<&'static Image, String> {
         return Ok(i);
     }
     let full = canonical(reference);
-    let head = format!("failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": ");
+    let head =
+        format!("failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": ");
     if Reference::parse(reference).is_ok_and(|r| Image::has_repository(&r)) {
         return Err(format!("rpc error: code = NotFound desc = {head}{full}: not found"));
     }

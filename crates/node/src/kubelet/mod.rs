@@ -133,7 +133,8 @@ impl Kubelet {
         };
         let mut watch = Watch::new(ids.pods, 0);
         // A selector that always parses: names are DNS labels.
-        watch.fields = api::selector::FieldSelector::parse(&format!("spec.nodeName={}", place.name)).unwrap_or_default();
+        watch.fields =
+            api::selector::FieldSelector::parse(&format!("spec.nodeName={}", place.name)).unwrap_or_default();
         watch.revision = api.store.revision();
         watch.initial = api
             .store
@@ -176,9 +177,16 @@ impl Kubelet {
     }
 
     /// Takes what watches and processes brought and moves every pod on. Gives when it wants to run again.
-    pub fn run(&mut self, now: Instant, api: &mut ApiServer, net: &mut Net, sockets: &mut SocketTable) -> Option<Instant> {
+    pub fn run(
+        &mut self,
+        now: Instant,
+        api: &mut ApiServer,
+        net: &mut Net,
+        sockets: &mut SocketTable,
+    ) -> Option<Instant> {
         if !self.online {
-            let more = self.runtime.run(now, &mut Wires { net, sockets, cause: Cause::NONE }) | self.ended(now);
+            let more =
+                self.runtime.run(now, &mut Wires { net, sockets, cause: Cause::NONE }) | self.ended(now);
             return if more { Some(now) } else { self.runtime.kernel.next_at() };
         }
         self.heartbeat(now, api);
@@ -226,7 +234,14 @@ impl Kubelet {
         }
         self.lease_at = now + LEASE_PERIOD;
         let (leases, name, registered) = (self.ids.leases, self.name.clone(), self.registered);
-        let object = node::object(&self.name, self.ip, &self.pod_cidr, self.control_plane, &self.images, &api.timestamp(now));
+        let object = node::object(
+            &self.name,
+            self.ip,
+            &self.pod_cidr,
+            self.control_plane,
+            &self.images,
+            &api.timestamp(now),
+        );
         let nodes = self.ids.nodes;
         let full = self.status_at <= now || node::lost(api, nodes, &name);
         let mut c = self.client(now, api, Cause::NONE);
@@ -238,7 +253,8 @@ impl Kubelet {
             let patch = obj!({"status": object.get("status")});
             let _ = c.patch(nodes, "status", "", &name, apiserver::Patch::Strategic, patch);
         }
-        let spec = obj!({"holderIdentity": &name, "leaseDurationSeconds": 40, "renewTime": c.timestamp_micro()});
+        let spec =
+            obj!({"holderIdentity": &name, "leaseDurationSeconds": 40, "renewTime": c.timestamp_micro()});
         if c.merge(leases, "", "kube-node-lease", &name, obj!({"spec": spec.clone()})).is_err() {
             let lease = obj!({"metadata": {"name": &name, "namespace": "kube-node-lease"}, "spec": spec});
             let _ = c.create(leases, "kube-node-lease", lease);
@@ -250,9 +266,16 @@ impl Kubelet {
             self.registered = true;
             let identity = self.identity.clone();
             let mut c = Client {
-                api, identity: &identity, now, cause: Cause::NONE, chance: &mut self.chance, latency: Latency::DEFAULT, batch: None,
+                api,
+                identity: &identity,
+                now,
+                cause: Cause::NONE,
+                chance: &mut self.chance,
+                latency: Latency::DEFAULT,
+                batch: None,
             };
-            let about = obj!({"kind": "Node", "apiVersion": "", "metadata": {"name": &self.name, "uid": &self.name}});
+            let about =
+                obj!({"kind": "Node", "apiVersion": "", "metadata": {"name": &self.name, "uid": &self.name}});
             let m = format!("Node {} status is now: NodeReady", self.name);
             self.recorder.record(&mut c, &about, "Normal", "Starting", "Starting kubelet.");
             self.recorder.record(&mut c, &about, "Normal", "NodeReady", &m);
@@ -307,8 +330,12 @@ impl Kubelet {
     }
 
     fn sync_all(&mut self, now: Instant, api: &mut ApiServer, wires: &mut Wires<'_>) {
-        let due: Vec<SmolStr> =
-            self.workers.iter().filter(|(_, w)| w.due.is_some_and(|t| t <= now) || w.probing()).map(|(u, _)| u.clone()).collect();
+        let due: Vec<SmolStr> = self
+            .workers
+            .iter()
+            .filter(|(_, w)| w.due.is_some_and(|t| t <= now) || w.probing())
+            .map(|(u, _)| u.clone())
+            .collect();
         for uid in due {
             let Some(w) = self.workers.get(&uid) else { continue };
             let mut worker = (**w).clone();

@@ -36,7 +36,10 @@ pub(super) fn object(
     if control_plane {
         labels.insert("node-role.kubernetes.io/control-plane", "");
         labels.insert("node.kubernetes.io/exclude-from-external-load-balancers", "");
-        spec.insert("taints", obj!([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]));
+        spec.insert(
+            "taints",
+            obj!([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]),
+        );
     }
     let images: Value = images
         .iter()

@@ -78,7 +78,14 @@ impl Probe {
     }
 
     /// Begins an attempt if one is due, or looks at the one under way.
-    pub(super) fn step(&mut self, cx: &mut Cx<'_, '_>, rt: &mut Runtime, c: &Value, n: u64, ip: IpAddr) -> Option<Attempt> {
+    pub(super) fn step(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        rt: &mut Runtime,
+        c: &Value,
+        n: u64,
+        ip: IpAddr,
+    ) -> Option<Attempt> {
         let now = cx.now();
         if self.under.is_none() {
             if self.at > now {
@@ -107,7 +114,14 @@ impl Probe {
         }
     }
 
-    fn begin(&self, cx: &mut Cx<'_, '_>, rt: &mut Runtime, c: &Value, n: u64, ip: IpAddr) -> Result<Under, String> {
+    fn begin(
+        &self,
+        cx: &mut Cx<'_, '_>,
+        rt: &mut Runtime,
+        c: &Value,
+        n: u64,
+        ip: IpAddr,
+    ) -> Result<Under, String> {
         let (http, tcp, exec) = (self.spec.get("httpGet"), self.spec.get("tcpSocket"), self.spec.get("exec"));
         if exec.is_some() {
             let argv: Vec<String> = exec.get("command").items().map(|a| a.text().to_owned()).collect();
@@ -121,7 +135,9 @@ impl Probe {
         let (port, request) = if http.is_some() {
             let port = self.port(c, http.get("port"));
             let path = http.get("path").text();
-            let mut r = format!("GET {path} HTTP/1.1\r\nHost: {ip}:{port}\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n");
+            let mut r = format!(
+                "GET {path} HTTP/1.1\r\nHost: {ip}:{port}\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n"
+            );
             for h in http.get("httpHeaders").items() {
                 r += &format!("{}: {}\r\n", h.get("name").text(), h.get("value").text());
             }
@@ -156,7 +172,10 @@ impl Probe {
                 Some(_) => Some((false, String::from_utf8_lossy(&rt.kernel.drain(*out)).into_owned())),
                 None if late => {
                     let s = seconds(&self.spec, "timeoutSeconds", 1).as_secs();
-                    Some((false, format!("command timed out: \"{}\" timed out after {s}s", command(&self.spec))))
+                    Some((
+                        false,
+                        format!("command timed out: \"{}\" timed out after {s}s", command(&self.spec)),
+                    ))
                 }
                 None => None,
             },
@@ -186,23 +205,38 @@ impl Probe {
                         got.extend_from_slice(&b);
                     }
                     let head = String::from_utf8_lossy(got).into_owned();
-                    let code = head.strip_prefix("HTTP/1.").and_then(|h| h.get(2..5)).and_then(|c| c.parse::<u16>().ok());
+                    let code = head
+                        .strip_prefix("HTTP/1.")
+                        .and_then(|h| h.get(2..5))
+                        .and_then(|c| c.parse::<u16>().ok());
                     if let Some(code) = code {
                         let ok = (200..400).contains(&code);
-                        return Some((ok, if ok { String::new() } else { format!("HTTP probe failed with statuscode: {code}") }));
+                        return Some((
+                            ok,
+                            if ok {
+                                String::new()
+                            } else {
+                                format!("HTTP probe failed with statuscode: {code}")
+                            },
+                        ));
                     }
                 }
                 if !late {
                     return None;
                 }
                 let path = self.spec.at(&["httpGet", "path"]).text();
-                Some((false, match self.spec.get("httpGet").is_some() {
-                    true if status.connected => format!(
-                        "Get \"http://{ip}:{port}{path}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-                    ),
-                    true => format!("Get \"http://{ip}:{port}{path}\": dial tcp {ip}:{port}: i/o timeout"),
-                    false => format!("dial tcp {ip}:{port}: i/o timeout"),
-                }))
+                Some((
+                    false,
+                    match self.spec.get("httpGet").is_some() {
+                        true if status.connected => format!(
+                            "Get \"http://{ip}:{port}{path}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+                        ),
+                        true => {
+                            format!("Get \"http://{ip}:{port}{path}\": dial tcp {ip}:{port}: i/o timeout")
+                        }
+                        false => format!("dial tcp {ip}:{port}: i/o timeout"),
+                    },
+                ))
             }
         }
     }

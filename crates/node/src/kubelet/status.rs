@@ -8,9 +8,10 @@ use std::net::IpAddr;
 /// The phase that the containers' states make. Models: `getPhase`.
 pub(super) fn phase(pod: &Value, boxes: &[Box_]) -> &'static str {
     let policy = pod.at(&["spec", "restartPolicy"]).text();
-    let failed_init = boxes.iter().filter(|b| b.init && !b.sidecar).any(|b| {
-        policy == "Never" && matches!(&b.state, State::Ended(e) if e.code != 0)
-    });
+    let failed_init = boxes
+        .iter()
+        .filter(|b| b.init && !b.sidecar)
+        .any(|b| policy == "Never" && matches!(&b.state, State::Ended(e) if e.code != 0));
     if failed_init {
         return "Failed";
     }
@@ -69,7 +70,9 @@ fn container(epoch: Epoch, b: &Box_) -> Value {
         State::Pulling { .. } if !b.pull_backoff.is_zero() => {
             obj!({"waiting": {"reason": "ImagePullBackOff", "message": b.pull_message.as_str()}})
         }
-        State::Pulling { .. } | State::Creating(_) if b.last.is_none() => obj!({"waiting": {"reason": "ContainerCreating"}}),
+        State::Pulling { .. } | State::Creating(_) if b.last.is_none() => {
+            obj!({"waiting": {"reason": "ContainerCreating"}})
+        }
         State::Pulling { .. } | State::Creating(_) => match &b.last {
             Some(e) => obj!({"terminated": ended(epoch, e)}),
             None => Value::map(),
@@ -78,7 +81,9 @@ fn container(epoch: Epoch, b: &Box_) -> Value {
         State::Ended(e) => obj!({"terminated": ended(epoch, e)}),
     };
     let last = match &b.last {
-        Some(e) if !matches!(b.state, State::Pulling { .. } | State::Creating(_)) => obj!({"terminated": ended(epoch, e)}),
+        Some(e) if !matches!(b.state, State::Pulling { .. } | State::Creating(_)) => {
+            obj!({"terminated": ended(epoch, e)})
+        }
         _ => Value::map(),
     };
     let mut v = obj!({
@@ -103,7 +108,7 @@ fn container(epoch: Epoch, b: &Box_) -> Value {
             x
         })
         .collect();
-    if mounts.len() > 0 {
+    if !mounts.is_empty() {
         v.insert("volumeMounts", mounts);
     }
     v
@@ -137,7 +142,10 @@ pub(super) fn build(
     let begun = boxes.iter().any(|b| !b.init && b.run.is_some());
     let open: Vec<&str> = inits
         .iter()
-        .filter(|b| !begun && !(if b.sidecar { b.started } else { matches!(&b.state, State::Ended(e) if e.code == 0) }))
+        .filter(|b| {
+            !begun
+                && !(if b.sidecar { b.started } else { matches!(&b.state, State::Ended(e) if e.code == 0) })
+        })
         .map(|b| b.name.as_str())
         .collect();
     let unready: Vec<&str> =
@@ -159,7 +167,12 @@ pub(super) fn build(
     let initialized = match (phase, open.is_empty()) {
         ("Succeeded", _) => condition("Initialized", true, "PodCompleted", ""),
         (_, true) => condition("Initialized", true, "", ""),
-        _ => condition("Initialized", false, "ContainersNotInitialized", &format!("containers with incomplete status: [{}]", open.join(" "))),
+        _ => condition(
+            "Initialized",
+            false,
+            "ContainersNotInitialized",
+            &format!("containers with incomplete status: [{}]", open.join(" ")),
+        ),
     };
     let (reason, message) = match (phase, unready.is_empty()) {
         ("Succeeded", _) => ("PodCompleted", String::new()),
@@ -168,15 +181,23 @@ pub(super) fn build(
         _ => ("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))),
     };
     let all_ready = unready.is_empty() && !over;
-    let gates = pod.at(&["spec", "readinessGates"]).items().all(|g| {
-        pod.condition(g.get("conditionType").text()).get("status").text() == "True"
-    });
+    let gates = pod
+        .at(&["spec", "readinessGates"])
+        .items()
+        .all(|g| pod.condition(g.get("conditionType").text()).get("status").text() == "True");
     let ready = if all_ready && !gates {
-        condition("Ready", false, "ReadinessGatesNotReady", "corresponding condition of pod readiness gate does not exist.")
+        condition(
+            "Ready",
+            false,
+            "ReadinessGatesNotReady",
+            "corresponding condition of pod readiness gate does not exist.",
+        )
     } else {
         condition("Ready", all_ready, reason, &message)
     };
-    let statuses = |init: bool| -> Value { boxes.iter().filter(|b| b.init == init).map(|b| container(epoch, b)).collect() };
+    let statuses = |init: bool| -> Value {
+        boxes.iter().filter(|b| b.init == init).map(|b| container(epoch, b)).collect()
+    };
     let mut s = obj!({
         "phase": phase, "observedGeneration": generation,
         "conditions": [
@@ -185,7 +206,7 @@ pub(super) fn build(
         ],
         "containerStatuses": statuses(false), "hostIP": host.to_string(), "hostIPs": [{"ip": host.to_string()}]
     });
-    if inits.len() > 0 {
+    if !inits.is_empty() {
         s.insert("initContainerStatuses", statuses(true));
     }
     if let Some(t) = start {

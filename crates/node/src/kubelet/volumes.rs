@@ -79,7 +79,8 @@ fn token(cx: &mut Cx<'_, '_>, pod: &Value, s: &Value) -> Result<String, String> 
     });
     let (res, ns) = (cx.ids.accounts, pod.namespace().to_owned());
     let r = cx.client.create_sub(res, "token", &ns, &account, body);
-    r.map(|v| v.at(&["status", "token"]).text().to_owned()).map_err(|e| format!("failed to fetch token: {}", e.message))
+    r.map(|v| v.at(&["status", "token"]).text().to_owned())
+        .map_err(|e| format!("failed to fetch token: {}", e.message))
 }
 
 fn downward(cx: &Cx<'_, '_>, t: &mut Tree, pod: &Value, v: &Value, ip: Option<IpAddr>) {
@@ -94,7 +95,14 @@ fn downward(cx: &Cx<'_, '_>, t: &mut Tree, pod: &Value, v: &Value, ip: Option<Ip
     }
 }
 
-fn from_object(cx: &mut Cx<'_, '_>, t: &mut Tree, ns: &str, name: &str, v: &Value, secret: bool) -> Result<(), String> {
+fn from_object(
+    cx: &mut Cx<'_, '_>,
+    t: &mut Tree,
+    ns: &str,
+    name: &str,
+    v: &Value,
+    secret: bool,
+) -> Result<(), String> {
     let (kind, res) = if secret { ("secret", cx.ids.secrets) } else { ("configmap", cx.ids.config_maps) };
     let optional = v.get("optional").is_true();
     let object = match cx.client.get(res, ns, name) {
@@ -112,8 +120,12 @@ fn from_object(cx: &mut Cx<'_, '_>, t: &mut Tree, ns: &str, name: &str, v: &Valu
             (None, None) => None,
         }
     };
-    if v.get("items").len() == 0 {
-        let keys = object.get("data").entries().chain(object.get("binaryData").entries()).map(|(k, _)| k.as_str().to_owned());
+    if v.get("items").is_empty() {
+        let keys = object
+            .get("data")
+            .entries()
+            .chain(object.get("binaryData").entries())
+            .map(|(k, _)| k.as_str().to_owned());
         for key in keys.collect::<Vec<_>>() {
             put(t, &key, &content(&key).unwrap_or_default(), mode);
         }
@@ -122,9 +134,15 @@ fn from_object(cx: &mut Cx<'_, '_>, t: &mut Tree, ns: &str, name: &str, v: &Valu
     for i in v.get("items").items() {
         let key = i.get("key").text();
         match content(key) {
-            Some(text) => put(t, i.get("path").text(), &text, i.get("mode").as_int().unwrap_or(i64::from(mode)) as u32),
+            Some(text) => {
+                put(t, i.get("path").text(), &text, i.get("mode").as_int().unwrap_or(i64::from(mode)) as u32)
+            }
             None if optional => {}
-            None => return Err(format!("references non-existent {kind} key: {key}").replace("configmap", "config")),
+            None => {
+                return Err(
+                    format!("references non-existent {kind} key: {key}").replace("configmap", "config")
+                );
+            }
         }
     }
     Ok(())
@@ -139,10 +157,11 @@ fn persistent(cx: &mut Cx<'_, '_>, rt: &mut Runtime, ns: &str, claim: &str) -> R
         return Err(format!("PersistentVolumeClaim is not bound: \"{claim}\""));
     }
     let v = cx.client.get(volumes, "", &name).map_err(|e| e.message)?;
-    let key: SmolStr = match v.at(&["spec", "hostPath", "path"]).as_str().or(v.at(&["spec", "local", "path"]).as_str()) {
-        Some(path) => format!("path:{path}").into(),
-        None => name,
-    };
+    let key: SmolStr =
+        match v.at(&["spec", "hostPath", "path"]).as_str().or(v.at(&["spec", "local", "path"]).as_str()) {
+            Some(path) => format!("path:{path}").into(),
+            None => name,
+        };
     if let Some(volume) = cx.persistent.get(&key) {
         return Ok(*volume);
     }

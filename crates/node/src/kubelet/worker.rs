@@ -141,7 +141,11 @@ impl Box_ {
 
     /// Whether it has done its part of the start: ended well, or a sidecar that has started.
     fn passed(&self) -> bool {
-        if self.sidecar { self.started && self.running() } else { matches!(&self.state, State::Ended(e) if e.code == 0) }
+        if self.sidecar {
+            self.started && self.running()
+        } else {
+            matches!(&self.state, State::Ended(e) if e.code == 0)
+        }
     }
 
     fn image(&self) -> &str {
@@ -192,8 +196,11 @@ impl Worker {
     }
 
     pub(super) fn update(&mut self, pod: &Value, cause: Cause, now: Instant) {
-        let touched = pod.get("spec") != self.pod.get("spec") || pod.get("metadata").get("deletionTimestamp") != self.pod.get("metadata").get("deletionTimestamp")
-            || pod.labels() != self.pod.labels() || pod.annotations() != self.pod.annotations();
+        let touched = pod.get("spec") != self.pod.get("spec")
+            || pod.get("metadata").get("deletionTimestamp")
+                != self.pod.get("metadata").get("deletionTimestamp")
+            || pod.labels() != self.pod.labels()
+            || pod.annotations() != self.pod.annotations();
         for c in pod.at(&["spec", "containers"]).items() {
             if let Some(b) = self.boxes.iter_mut().find(|b| b.name == c.get("name").text()) {
                 b.spec = c.clone();
@@ -325,9 +332,16 @@ impl Worker {
         // Once the main containers have begun, init containers are not run again.
         let begun = self.boxes[inits..].iter().any(|b| b.run.is_some());
         for i in 0..self.boxes.len() {
-            let turn = if i < inits { i == done && !begun || self.boxes[i].sidecar && (i < done || begun) } else { done == inits || begun };
+            let turn = if i < inits {
+                i == done && !begun || self.boxes[i].sidecar && (i < done || begun)
+            } else {
+                done == inits || begun
+            };
             if turn {
-                if !begun && i >= inits && self.boxes[i].state == State::Waiting("PodInitializing".into(), String::new()) {
+                if !begun
+                    && i >= inits
+                    && self.boxes[i].state == State::Waiting("PodInitializing".into(), String::new())
+                {
                     self.boxes[i].state = State::Waiting("ContainerCreating".into(), String::new());
                 }
                 self.step(cx, rt, i);
@@ -372,7 +386,9 @@ impl Worker {
         let pod = self.pod.clone();
         let ip = self.sandbox.as_ref().map(|s| s.ip);
         for v in pod.at(&["spec", "volumes"]).items().filter(|v| volumes::follows(v)) {
-            if let (Some(volume), Ok(tree)) = (self.volumes.get(v.get("name").text()).copied(), volumes::tree(cx, &pod, v, ip)) {
+            if let (Some(volume), Ok(tree)) =
+                (self.volumes.get(v.get("name").text()).copied(), volumes::tree(cx, &pod, v, ip))
+            {
                 rt.replace_volume(volume, tree);
             }
         }
@@ -403,13 +419,16 @@ impl Worker {
         };
         let name = format!("{}_{}", self.pod.namespace(), self.pod.name());
         let unique = format!("{name}_{}", self.pod.uid().get(..8).unwrap_or(""));
-        match rt.add_sandbox(cx.wires, &unique, &hostname, host, spec.get("shareProcessNamespace").is_true()) {
+        match rt.add_sandbox(cx.wires, &unique, &hostname, host, spec.get("shareProcessNamespace").is_true())
+        {
             Ok(s) => {
                 self.sandbox = Some(s);
                 true
             }
             Err(why) => {
-                let m = format!("Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: {why}");
+                let m = format!(
+                    "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: {why}"
+                );
                 let pod = self.pod.clone();
                 cx.event(&pod, "", "Warning", "FailedCreatePodSandBox", &m);
                 self.sandbox_at = Some(now + Duration::from_secs(10));
@@ -434,7 +453,9 @@ impl Worker {
                 }
             }
             State::Waiting(..) if self.boxes[i].retry_at <= now => self.fetch(cx, i),
-            State::Waiting(reason, _) if reason == "ErrImagePull" && self.boxes[i].sync_at.is_none_or(|t| t <= now) => {
+            State::Waiting(reason, _)
+                if reason == "ErrImagePull" && self.boxes[i].sync_at.is_none_or(|t| t <= now) =>
+            {
                 self.boxes[i].sync_at = None;
                 // The sync after the failure shows the back-off.
                 let image = self.boxes[i].image().to_owned();
@@ -462,7 +483,9 @@ impl Worker {
         let (image, path) = (b.image().to_owned(), b.path());
         let policy = b.spec.get("imagePullPolicy").text();
         if !images::is_valid(&image) {
-            let m = format!("Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": invalid reference format");
+            let m = format!(
+                "Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": invalid reference format"
+            );
             cx.event(&pod, &path, "Warning", "InspectFailed", &m);
             cx.event(&pod, &path, "Warning", "Failed", "Error: InvalidImageName");
             b.state = State::Waiting("InvalidImageName".into(), m);
@@ -489,7 +512,9 @@ impl Worker {
                 self.boxes[i].state = State::Pulling { until: now + took, since: now, check: present };
             }
             _ => {
-                let m = format!("Container image \"{image}\" already present on machine and can be accessed by the pod");
+                let m = format!(
+                    "Container image \"{image}\" already present on machine and can be accessed by the pod"
+                );
                 cx.event(&pod, &path, "Normal", "Pulled", &m);
                 let at = now + cx.between(25, 60);
                 self.boxes[i].state = State::Creating(at);
@@ -515,7 +540,13 @@ impl Worker {
                 self.boxes[i].pull_backoff = Duration::ZERO;
             }
             Err(why) => {
-                cx.event(&pod, &path, "Warning", "Failed", &format!("Failed to pull image \"{image}\": {why}"));
+                cx.event(
+                    &pod,
+                    &path,
+                    "Warning",
+                    "Failed",
+                    &format!("Failed to pull image \"{image}\": {why}"),
+                );
                 cx.event(&pod, &path, "Warning", "Failed", "Error: ErrImagePull");
                 let b = &mut self.boxes[i];
                 b.bump_pull_backoff(now);
@@ -577,7 +608,13 @@ impl Worker {
         }
     }
 
-    fn prepare(&mut self, cx: &mut Cx<'_, '_>, pod: &Value, i: usize, s: &Sandbox) -> Result<ContainerSpec, String> {
+    fn prepare(
+        &mut self,
+        cx: &mut Cx<'_, '_>,
+        pod: &Value,
+        i: usize,
+        s: &Sandbox,
+    ) -> Result<ContainerSpec, String> {
         let spec = self.boxes[i].spec.clone();
         let image = images::resolve(self.boxes[i].image())?;
         let environment = env::container(cx, pod, &spec, image.env, &s.hostname, Some(s.ip))?;
@@ -598,7 +635,13 @@ impl Worker {
         let uid = security("runAsUser").as_int().unwrap_or(images::uid(image));
         if security("runAsNonRoot").is_true() && uid == 0 {
             return Err("container has runAsNonRoot and image will run as root (pod: \"".to_owned()
-                + &format!("{}_{}({})\", container: {})", pod.name(), pod.namespace(), pod.uid(), self.boxes[i].name));
+                + &format!(
+                    "{}_{}({})\", container: {})",
+                    pod.name(),
+                    pod.namespace(),
+                    pod.uid(),
+                    self.boxes[i].name
+                ));
         }
         let mut cred = Cred::root();
         cred.uid = uid as u32;
@@ -643,7 +686,11 @@ impl Worker {
             },
             cred,
             mounts,
-            memory_bytes_max: if limit.is_some() { api::quantity::Quantity::or_zero(limit).value().max(0) as u64 } else { 0 },
+            memory_bytes_max: if limit.is_some() {
+                api::quantity::Quantity::or_zero(limit).value().max(0) as u64
+            } else {
+                0
+            },
             tty: spec.get("tty").is_true(),
             stdin: spec.get("stdin").is_true(),
         })
@@ -668,7 +715,9 @@ impl Worker {
                 cx.event(&pod, &path, "Warning", "Unhealthy", &format!("{kind} probe failed: {}", a.message));
             }
         };
-        if !b.started && let Some(p) = &mut b.startup {
+        if !b.started
+            && let Some(p) = &mut b.startup
+        {
             if let Some(a) = p.step(cx, rt, &spec, n, ip) {
                 tell(cx, "Startup", &a);
                 kill |= a.tripped;
@@ -687,7 +736,9 @@ impl Worker {
                 kill |= a.tripped;
             }
         }
-        b.ready = b.started && (!b.init || b.sidecar) && b.readiness.as_ref().is_none_or(|p| p.result == Some(true));
+        b.ready = b.started
+            && (!b.init || b.sidecar)
+            && b.readiness.as_ref().is_none_or(|p| p.result == Some(true));
         if kill {
             let which = if b.started { "liveness" } else { "startup" };
             let m = format!("Container {} failed {which} probe, will be restarted", b.name);
@@ -730,7 +781,10 @@ impl Worker {
                 b.sync_at = Some(now + cx.client.chance.jitter(sync, 50));
                 let m = format!(
                     "Back-off restarting failed container {} in pod {}_{}({})",
-                    b.name, pod.name(), pod.namespace(), pod.uid()
+                    b.name,
+                    pod.name(),
+                    pod.namespace(),
+                    pod.uid()
                 );
                 cx.event(&pod, &path, "Warning", "BackOff", &m);
             }
@@ -738,7 +792,11 @@ impl Worker {
                 // Only this sync shows the back-off, a moment before its end if that has come.
                 let m = format!(
                     "back-off {} restarting failed container={} pod={}_{}({})",
-                    api::duration::print(b.backoff.as_nanos() as i64), b.name, pod.name(), pod.namespace(), pod.uid()
+                    api::duration::print(b.backoff.as_nanos() as i64),
+                    b.name,
+                    pod.name(),
+                    pod.namespace(),
+                    pod.uid()
                 );
                 b.retry_at = b.retry_at.max(now + cx.between(150, 600));
                 let b = &mut self.boxes[i];
@@ -846,7 +904,17 @@ impl Worker {
     fn report(&mut self, cx: &mut Cx<'_, '_>) {
         let epoch = cx.client.api.settings.epoch;
         let ip = self.sandbox.as_ref().map(|s| s.ip);
-        let s = status::build(&self.pod, &self.boxes, self.sandbox.is_some(), ip, cx.ip, self.start, epoch, &self.written, cx.now());
+        let s = status::build(
+            &self.pod,
+            &self.boxes,
+            self.sandbox.is_some(),
+            ip,
+            cx.ip,
+            self.start,
+            epoch,
+            &self.written,
+            cx.now(),
+        );
         if s == self.written {
             return;
         }
@@ -867,7 +935,7 @@ impl Worker {
                 sooner(t);
             }
         } else if !self.finished() {
-            if !self.volumes_made || self.volumes.len() > 0 {
+            if !self.volumes_made || !self.volumes.is_empty() {
                 sooner(self.volumes_at.max(now + Duration::from_millis(1)));
             }
             for b in &self.boxes {

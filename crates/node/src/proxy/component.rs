@@ -65,7 +65,9 @@ impl Proxy {
 
     /// Takes watch events and writes rules when it is time. Gives when it wants to run again.
     pub fn run(&mut self, now: Instant, api: &ApiServer, net: &mut Net) -> Option<Instant> {
-        for (w, all) in [(&mut self.watch_services, &mut self.services), (&mut self.watch_slices, &mut self.slices)] {
+        for (w, all) in
+            [(&mut self.watch_services, &mut self.services), (&mut self.watch_slices, &mut self.slices)]
+        {
             for e in api.poll(w, now).unwrap_or_default() {
                 self.dirty = true;
                 let key = (e.object.namespace().into(), e.object.name().into());
@@ -80,7 +82,8 @@ impl Proxy {
             self.dirty = false;
             self.ready_at = now + MIN_SYNC + self.chance.between(Duration::ZERO, Duration::from_millis(20));
         }
-        let unseen = [&self.watch_services, &self.watch_slices].into_iter().filter_map(|w| api.next_commit(w)).min();
+        let unseen =
+            [&self.watch_services, &self.watch_slices].into_iter().filter_map(|w| api.next_commit(w)).min();
         match (self.dirty.then_some(self.ready_at), unseen) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -97,7 +100,13 @@ impl Proxy {
                 net.iptables(self.ns, &["-t", t, "-N", CANARY]);
             }
         }
-        let text = restore(&Sync { ports: &ports, node: &self.node, config: &self.config, changed: None, existing: &existing });
+        let text = restore(&Sync {
+            ports: &ports,
+            node: &self.node,
+            config: &self.config,
+            changed: None,
+            existing: &existing,
+        });
         // Rules that the kernel refuses leave the old ones in place; the next sync tries again.
         let done = net.iptables_restore(self.ns, &text, true, true);
         if !self.set_up && done.is_ok() {
@@ -144,17 +153,26 @@ pub fn service(v: &Value) -> Service {
                 node_port: p.get("nodePort").int() as u16,
             })
             .collect(),
-        affinity_seconds: affinity
-            .then(|| spec.at(&["sessionAffinityConfig", "clientIP", "timeoutSeconds"]).as_int().unwrap_or(10_800) as u32),
+        affinity_seconds: affinity.then(|| {
+            spec.at(&["sessionAffinityConfig", "clientIP", "timeoutSeconds"]).as_int().unwrap_or(10_800)
+                as u32
+        }),
         internal_local: spec.get("internalTrafficPolicy").text() == "Local",
         external_local: spec.get("externalTrafficPolicy").text() == "Local",
         external_ips: addresses(spec.get("externalIPs")),
         ingress: v
             .at(&["status", "loadBalancer", "ingress"])
             .items()
-            .map(|i| Ingress { ip: i.get("ip").text().parse().ok(), proxy: i.get("ipMode").text() == "Proxy" })
+            .map(|i| Ingress {
+                ip: i.get("ip").text().parse().ok(),
+                proxy: i.get("ipMode").text() == "Proxy",
+            })
             .collect(),
-        source_ranges: spec.get("loadBalancerSourceRanges").items().filter_map(|c| c.text().parse().ok()).collect(),
+        source_ranges: spec
+            .get("loadBalancerSourceRanges")
+            .items()
+            .filter_map(|c| c.text().parse().ok())
+            .collect(),
         health_check_port: spec.get("healthCheckNodePort").int() as u16,
         other_proxy: v.labels().get("service.kubernetes.io/service-proxy-name").is_some(),
     }

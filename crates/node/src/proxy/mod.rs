@@ -5,8 +5,8 @@
 //!
 //! *Invariant*: the output depends on the arguments alone; it knows no API client and no network namespace.
 
-pub mod iptables;
 mod component;
+pub mod iptables;
 mod service;
 
 pub use service::{

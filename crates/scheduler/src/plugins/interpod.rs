@@ -144,7 +144,8 @@ fn filter(c: &Cycle<'_>, n: &NodeInfo) -> Result<(), Reason> {
             }
         }
         // The first pod of a group may found it: nobody matches yet, but it would match itself.
-        if !found && !(s.affinity_counts.is_empty() && s.self_match) {
+        let founds = s.affinity_counts.is_empty() && s.self_match;
+        if !found && !founds {
             return Err(Reason::fixed(AFFINITY));
         }
     }

@@ -16,7 +16,7 @@ pub(super) static PLUGIN: Plugin = Plugin {
     filter: Some(|c, n| if matches(&c.pod.pod, &n.node) { Ok(()) } else { Err(Reason::fixed(REASON)) }),
     score: Some(|c, nodes| {
         let terms = c.pod.pod.at(&PREFERRED);
-        if terms.len() == 0 {
+        if terms.is_empty() {
             return None;
         }
         let mut scores: Vec<i64> = nodes
@@ -50,7 +50,7 @@ pub fn matches(pod: &Value, node: &Value) -> bool {
 /// Whether a node selector term matches a node; an empty term matches none.
 pub fn matches_term(term: &Value, node: &Value) -> bool {
     let (expressions, fields) = (term.get("matchExpressions"), term.get("matchFields"));
-    if expressions.len() == 0 && fields.len() == 0 {
+    if expressions.is_empty() && fields.is_empty() {
         return false;
     }
     expressions.items().all(|e| requirement(e, node.labels().get(e.get("key").text()).as_str()))

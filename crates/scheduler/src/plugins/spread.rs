@@ -78,7 +78,7 @@ fn defaults(c: &Cycle<'_>) -> Vec<Constraint> {
     let mut selector = Value::map();
     for s in &c.lookup.services {
         let want = s.at(&["spec", "selector"]);
-        if want.len() > 0 && Selector::of_labels(want).matches(labels) {
+        if !want.is_empty() && Selector::of_labels(want).matches(labels) {
             for (k, v) in want.entries() {
                 selector.set(&["matchLabels", k], v);
             }
@@ -100,7 +100,7 @@ fn defaults(c: &Cycle<'_>) -> Vec<Constraint> {
             }
         }
     }
-    if selector.len() == 0 {
+    if selector.is_empty() {
         return Vec::new();
     }
     let selector = Selector::of(&selector).unwrap_or_else(|_| Selector::nothing());
@@ -177,7 +177,7 @@ fn filter(c: &Cycle<'_>, n: &NodeInfo) -> Result<(), Reason> {
 }
 
 fn score(c: &Cycle<'_>, nodes: &[Arc<NodeInfo>]) -> Option<Vec<i64>> {
-    let own = c.pod.pod.at(&["spec", "topologySpreadConstraints"]).len() > 0;
+    let own = !c.pod.pod.at(&["spec", "topologySpreadConstraints"]).is_empty();
     let soft = if own { constraints(c, "ScheduleAnyway") } else { defaults(c) };
     if soft.is_empty() {
         return None;
