@@ -27,6 +27,7 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(serviceaccount::RootCaPublisher::new(kinds)),
         Box::new(deployment::Deployments::new(kinds)),
         Box::new(replicaset::ReplicaSets::new(kinds)),
+        Box::new(replicaset::ReplicaSets::legacy(kinds)),
         Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
     ]
 }
