@@ -3,10 +3,12 @@
 //! A controller sees the cluster only through watches and changes it only through the API, under its own service
 //! account. Handlers only put keys into a queue; `reconcile` does the work for one key.
 
+pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod garbagecollector;
+pub mod job;
 pub mod namespace;
 pub mod nodelifecycle;
 pub mod replicaset;
@@ -28,6 +30,9 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(deployment::Deployments::new(kinds)),
         Box::new(replicaset::ReplicaSets::new(kinds)),
         Box::new(replicaset::ReplicaSets::legacy(kinds)),
+        Box::new(daemonset::DaemonSets::new(kinds)),
+        Box::new(job::Jobs::new(kinds)),
+        Box::new(job::TtlAfterFinished::new(kinds)),
         Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
     ]
 }
