@@ -14,6 +14,7 @@ pub mod nodelifecycle;
 pub mod replicaset;
 pub mod runtime;
 pub mod serviceaccount;
+pub mod statefulset;
 
 pub use runtime::Manager;
 use runtime::{Controller, Kinds};
@@ -31,6 +32,7 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(replicaset::ReplicaSets::new(kinds)),
         Box::new(replicaset::ReplicaSets::legacy(kinds)),
         Box::new(daemonset::DaemonSets::new(kinds)),
+        Box::new(statefulset::StatefulSets::new(kinds)),
         Box::new(job::Jobs::new(kinds)),
         Box::new(job::TtlAfterFinished::new(kinds)),
         Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
