@@ -5,6 +5,7 @@
 
 pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod garbagecollector;
@@ -35,6 +36,7 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(statefulset::StatefulSets::new(kinds)),
         Box::new(job::Jobs::new(kinds)),
         Box::new(job::TtlAfterFinished::new(kinds)),
+        Box::new(disruption::Disruptions::new(kinds)),
         Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
     ]
 }

@@ -3,7 +3,7 @@
 //! Models: `pkg/controller/history`.
 
 use super::{Turn, controller_reference, is_controlled_by};
-use api::{Value, obj};
+use api::{Value, gostruct, obj};
 use apiserver::{ResId, Status};
 
 /// What a revision records of a set: its template, as a patch that replaces the whole of it.
@@ -11,6 +11,14 @@ pub fn snapshot(set: &Value) -> Value {
     let mut template = set.at(&["spec", "template"]).clone();
     template.insert("$patch", "replace");
     obj!({"spec": {"template": template}})
+}
+
+/// The hash that names a StatefulSet's revision: FNV-1, not FNV-1a as elsewhere, over the record and the collision
+/// count in digits. Models: `HashControllerRevision`.
+pub fn hash(set: &Value, collisions: i64) -> String {
+    let text = format!("{}{collisions}", snapshot(set).to_json());
+    let fnv = |h: u32, b: u8| h.wrapping_mul(0x0100_0193) ^ u32::from(b);
+    gostruct::safe_encode(text.bytes().fold(0x811c_9dc5, fnv))
 }
 
 /// A template as a revision recorded it.

@@ -8,7 +8,7 @@ use crate::runtime::{
     Controller, Expectations, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, available_in,
     claim_pods, history, is_available, is_ready, key_of, selector_of,
 };
-use api::{Value, gostruct};
+use api::Value;
 use apiserver::{ResId, Status};
 use sim::Civil;
 
@@ -122,8 +122,7 @@ impl StatefulSets {
         pods.sort_by_key(|p| pod::ordinal(set, p));
         let all = history::revisions(turn, self.revisions, set);
         let collisions = set.at(&["status", "collisionCount"]).int();
-        let text = format!("{}{collisions}", history::snapshot(set).to_json());
-        let hash = gostruct::safe_encode(gostruct::fnv32a(text.as_bytes(), None));
+        let hash = history::hash(set, collisions);
         let name = format!("{}-{hash}", set.name());
         let label = ("controller.kubernetes.io/hash", hash.as_str());
         let update = history::current(turn, self.revisions, set, &all, &name, label)?;
