@@ -3,6 +3,7 @@
 //! A controller sees the cluster only through watches and changes it only through the API, under its own service
 //! account. Handlers only put keys into a queue; `reconcile` does the work for one key.
 
+pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
 pub mod disruption;
@@ -35,6 +36,7 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(daemonset::DaemonSets::new(kinds)),
         Box::new(statefulset::StatefulSets::new(kinds)),
         Box::new(job::Jobs::new(kinds)),
+        Box::new(cronjob::CronJobs::new(kinds)),
         Box::new(job::TtlAfterFinished::new(kinds)),
         Box::new(disruption::Disruptions::new(kinds)),
         Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
