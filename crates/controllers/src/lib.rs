@@ -13,6 +13,7 @@ pub mod garbagecollector;
 pub mod job;
 pub mod namespace;
 pub mod nodelifecycle;
+pub mod pvcprotection;
 pub mod replicaset;
 pub mod runtime;
 pub mod serviceaccount;
@@ -38,6 +39,7 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(job::Jobs::new(kinds)),
         Box::new(cronjob::CronJobs::new(kinds)),
         Box::new(job::TtlAfterFinished::new(kinds)),
+        Box::new(pvcprotection::PvcProtection::new(kinds)),
         Box::new(disruption::Disruptions::new(kinds)),
         Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
     ]
