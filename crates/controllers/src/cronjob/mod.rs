@@ -176,7 +176,7 @@ fn job_of(cron: &Value, at: i64) -> Value {
     });
     for k in ["labels", "annotations"] {
         let v = template.at(&["metadata", k]);
-        if v.len() > 0 {
+        if !v.is_empty() {
             meta.insert(k, v);
         }
     }

@@ -85,7 +85,7 @@ fn matches(pod: &Value, node: &Value) -> bool {
 
 fn term(t: &Value, node: &Value) -> bool {
     let (expressions, fields) = (t.get("matchExpressions"), t.get("matchFields"));
-    (expressions.len() > 0 || fields.len() > 0)
+    (!expressions.is_empty() || !fields.is_empty())
         && expressions.items().all(|e| requirement(e, node.labels().get(e.get("key").text()).as_str()))
         && fields.items().all(|e| requirement(e, Some(node.name())))
 }

@@ -165,7 +165,7 @@ impl Controller for Disruptions {
         }
         let time = turn.client.timestamp();
         status.insert("conditions", obj!([condition(&budget, allowed, &time)]));
-        let waiting = disrupted.len() > 0;
+        let waiting = !disrupted.is_empty();
         if waiting {
             status.insert("disruptedPods", disrupted);
         } else {

@@ -69,7 +69,7 @@ pub fn current(
         "name": name, "namespace": set.namespace(), "labels": labels,
         "ownerReferences": [controller_reference(set)]
     });
-    if set.annotations().len() > 0 {
+    if !set.annotations().is_empty() {
         meta.insert("annotations", set.annotations());
     }
     let new = obj!({

@@ -207,7 +207,7 @@ impl StatefulSets {
             }
             let mut c = pod::build_claim(&set, t, ordinal);
             let owners = pod::claim_owners(&set, &c, None);
-            if owners.len() > 0 {
+            if !owners.is_empty() {
                 c.set(&["metadata", "ownerReferences"], owners);
             }
             match turn.client.create(self.claims, set.namespace(), c) {

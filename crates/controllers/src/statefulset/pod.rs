@@ -37,7 +37,7 @@ pub(super) fn build(set: &Value, revision: &Value, ordinal: i64) -> Value {
         pod.set(&["spec", "subdomain"], service);
     }
     let templates = set.at(&["spec", "volumeClaimTemplates"]);
-    if templates.len() == 0 {
+    if templates.is_empty() {
         return pod;
     }
     let mut volumes: Vec<Value> = templates
@@ -66,7 +66,7 @@ pub(super) fn build_claim(set: &Value, template: &Value, ordinal: i64) -> Value 
     let mut meta = obj!({
         "name": claim_name(set, template, ordinal), "namespace": set.namespace(), "labels": labels
     });
-    if template.annotations().len() > 0 {
+    if !template.annotations().is_empty() {
         meta.insert("annotations", template.annotations());
     }
     obj!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": template.get("spec")})
