@@ -102,6 +102,20 @@ impl Plan {
         self.pods.iter().filter(ending).count() as i64
     }
 
+    /// Whether containers that restart in place have used up the limit.
+    fn restarted_too_often(&self, limit: i64) -> bool {
+        if self.job.at(&["spec", "template", "spec", "restartPolicy"]).text() != "OnFailure" {
+            return false;
+        }
+        let living = self.pods.iter().filter(|p| matches!(phase(p), "Running" | "Pending"));
+        let restarts: i64 = living
+            .flat_map(|p| ["initContainerStatuses", "containerStatuses"].map(|k| p.at(&["status", k])))
+            .flat_map(Value::items)
+            .map(|c| c.get("restartCount").int())
+            .sum();
+        restarts > 0 && restarts >= limit
+    }
+
     /// How long a new pod has to wait because others failed.
     fn backoff(&self) -> i64 {
         let ended = |p: &Value| {
@@ -204,7 +218,8 @@ impl Jobs {
         }
         let spec = plan.job.get("spec").clone();
         let (succeeded, failed) = (plan.status.get("succeeded").int(), plan.status.get("failed").int());
-        if failed > spec.get("backoffLimit").as_int().unwrap_or(6) {
+        let limit = spec.get("backoffLimit").as_int().unwrap_or(6);
+        if failed > limit || plan.restarted_too_often(limit) {
             let m = "Job has reached the specified backoff limit";
             return plan.condition("FailureTarget", "True", "BackoffLimitExceeded", m);
         }

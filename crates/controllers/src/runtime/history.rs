@@ -104,3 +104,21 @@ pub fn truncate(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[test]
+fn a_revision_is_named_as_the_real_one_is() {
+    let container = obj!({
+        "image": "postgres", "imagePullPolicy": "Always", "name": "c", "resources": {},
+        "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+        "volumeMounts": [{"mountPath": "/d", "name": "data"}]
+    });
+    let set = obj!({"spec": {"template": {
+        "metadata": {"labels": {"app": "db"}},
+        "spec": {
+            "containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": "Always",
+            "schedulerName": "default-scheduler", "securityContext": {}, "terminationGracePeriodSeconds": 30
+        }
+    }}});
+    assert_eq!(hash(&set, 0), "dd8f6948c");
+}
