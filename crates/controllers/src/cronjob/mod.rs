@@ -6,7 +6,8 @@ mod schedule;
 
 use crate::job::is_finished;
 use crate::runtime::{
-    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, controller_reference, is_controlled_by,
+    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, controller_reference,
+    is_controlled_by,
 };
 use api::{Value, obj};
 use apiserver::{ResId, Status};

@@ -99,9 +99,9 @@ impl DaemonSets {
         // Pods that wait for a node that is gone.
         for (node, pods) in &plan.by_node {
             if !plan.nodes.iter().any(|n| n.name() == node) {
-                let waiting = pods.iter().filter(|p| {
-                    p.at(&["spec", "nodeName"]).text().is_empty() && !p.is_terminating()
-                });
+                let waiting = pods
+                    .iter()
+                    .filter(|p| p.at(&["spec", "nodeName"]).text().is_empty() && !p.is_terminating());
                 doomed.extend(waiting.cloned());
             }
         }
@@ -343,7 +343,8 @@ impl Controller for DaemonSets {
         }
         self.update_status(turn, &plan, true)?;
         let min_ready = ds.at(&["spec", "minReadySeconds"]).int();
-        let soonest = plan.by_node.values().flatten().filter_map(|p| available_in(p, min_ready, plan.now)).min();
+        let soonest =
+            plan.by_node.values().flatten().filter_map(|p| available_in(p, min_ready, plan.now)).min();
         Ok(soonest.map_or(Next::Done, Next::After))
     }
 

@@ -96,7 +96,8 @@ fn disrupted(budget: &Value, pods: &[Value], now: i64) -> Value {
 
 /// The condition that says whether a disruption is allowed; it keeps its time while its status stays.
 fn condition(budget: &Value, allowed: i64, time: &str) -> Value {
-    let (status, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+    let (status, reason) =
+        if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
     let had = budget.condition("DisruptionAllowed");
     let since = had.get("lastTransitionTime").text();
     let time = if had.get("status").text() == status && !since.is_empty() { since } else { time };

@@ -7,8 +7,8 @@ mod indexes;
 mod ttl;
 
 use crate::runtime::{
-    Controller, Expectations, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, claim_pods, is_ready,
-    key_of, pod_from_template, selector_of,
+    Controller, Expectations, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, claim_pods,
+    is_ready, key_of, pod_from_template, selector_of,
 };
 use api::{Value, obj};
 use apiserver::{ResId, Status};
@@ -309,7 +309,13 @@ impl Jobs {
         Ok(Next::Done)
     }
 
-    fn delete(&mut self, turn: &mut Turn<'_>, key: &Key, job: &Value, doomed: &[Value]) -> Result<(), Status> {
+    fn delete(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &Key,
+        job: &Value,
+        doomed: &[Value],
+    ) -> Result<(), Status> {
         for p in doomed {
             match turn.client.delete(self.pods, p.namespace(), p.name(), Value::Null) {
                 Ok(_) => {

@@ -30,12 +30,8 @@ pub fn recorded_template(revision: &Value) -> Value {
 
 /// The revisions of a set, oldest first.
 pub fn revisions(turn: &Turn<'_>, res: ResId, set: &Value) -> Vec<Value> {
-    let mut all: Vec<Value> = turn
-        .informers
-        .list(res, set.namespace())
-        .filter(|r| is_controlled_by(r, set))
-        .cloned()
-        .collect();
+    let mut all: Vec<Value> =
+        turn.informers.list(res, set.namespace()).filter(|r| is_controlled_by(r, set)).cloned().collect();
     all.sort_by(|a, b| {
         let n = |r: &Value| r.get("revision").int();
         n(a).cmp(&n(b)).then_with(|| a.name().cmp(b.name()))

@@ -2,7 +2,6 @@
 //!
 //! Models: client-go's shared informers, rate-limited work queues and event recorder; kube-controller-manager.
 
-
 mod claim;
 mod expect;
 pub mod history;

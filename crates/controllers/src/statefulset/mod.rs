@@ -118,7 +118,8 @@ impl StatefulSets {
     }
 
     fn plan(&self, turn: &mut Turn<'_>, key: &Key, set: &Value) -> Result<Plan, Status> {
-        let mut pods = claim_pods(turn, self.pods, set, &selector_of(set), |p| pod::ordinal(set, p).is_some())?;
+        let mut pods =
+            claim_pods(turn, self.pods, set, &selector_of(set), |p| pod::ordinal(set, p).is_some())?;
         pods.sort_by_key(|p| pod::ordinal(set, p));
         let all = history::revisions(turn, self.revisions, set);
         let collisions = set.at(&["status", "collisionCount"]).int();
@@ -129,7 +130,8 @@ impl StatefulSets {
         let had = set.at(&["status", "currentRevision"]).text();
         let current = all.iter().find(|r| r.name() == had).unwrap_or(&update).clone();
         let start = pod::start(set);
-        let mut wanted = vec![Value::Null; set.at(&["spec", "replicas"]).as_int().unwrap_or(1).max(0) as usize];
+        let mut wanted =
+            vec![Value::Null; set.at(&["spec", "replicas"]).as_int().unwrap_or(1).max(0) as usize];
         let mut condemned = Vec::new();
         for p in pods {
             let at = pod::ordinal(set, &p).and_then(|o| usize::try_from(o - start).ok());
@@ -236,7 +238,8 @@ impl StatefulSets {
                 Ok(())
             }
             Err(s) => {
-                let m = format!("Create Pod {name} in StatefulSet {} failed error: {}", set.name(), s.message);
+                let m =
+                    format!("Create Pod {name} in StatefulSet {} failed error: {}", set.name(), s.message);
                 turn.event(&set, "Warning", "FailedCreate", &m);
                 Err(s)
             }
@@ -261,7 +264,13 @@ impl StatefulSets {
     }
 
     /// Gives the claims of a pod the owners that the retention policy asks for.
-    fn claim_owners(&self, turn: &mut Turn<'_>, plan: &Plan, p: &Value, condemned: bool) -> Result<(), Status> {
+    fn claim_owners(
+        &self,
+        turn: &mut Turn<'_>,
+        plan: &Plan,
+        p: &Value,
+        condemned: bool,
+    ) -> Result<(), Status> {
         let Some(ordinal) = pod::ordinal(&plan.set, p) else { return Ok(()) };
         for t in plan.set.at(&["spec", "volumeClaimTemplates"]).items() {
             let name = pod::claim_name(&plan.set, t, ordinal);
@@ -286,7 +295,10 @@ impl StatefulSets {
     fn roll(&mut self, turn: &mut Turn<'_>, plan: &Plan) -> Result<(), Status> {
         let from = plan.partition().max(0) as usize;
         for p in plan.wanted.iter().skip(from).rev() {
-            if p.is_some() && p.labels().get(pod::REVISION).text() != plan.update.name() && !p.is_terminating() {
+            if p.is_some()
+                && p.labels().get(pod::REVISION).text() != plan.update.name()
+                && !p.is_terminating()
+            {
                 return self.delete(turn, plan, p);
             }
             if !plan.healthy(p) {
