@@ -11,6 +11,9 @@ fn world() -> World {
     w
 }
 
+/// Bytes that mean something to one grammar or another.
+const ODD: &[u8] = b"{}[]\"'|&;<>$`\\\n: -%/\0\xff";
+
 /// Changes a few bytes of a text.
 fn mutated(chance: &mut Stream, text: &str) -> Vec<u8> {
     let mut b = text.as_bytes().to_vec();
@@ -18,7 +21,7 @@ fn mutated(chance: &mut Stream, text: &str) -> Vec<u8> {
         let at = (chance.bits() % (b.len() as u64 + 1)) as usize;
         match chance.bits() % 3 {
             0 => b.insert(at, chance.bits() as u8),
-            1 if at < b.len() => b[at] = b"{}[]\"'|&;<>$`\\\n: -%/\0\xff"[(chance.bits() % 23) as usize],
+            1 if at < b.len() => b[at] = ODD[(chance.bits() % ODD.len() as u64) as usize],
             _ if at < b.len() => {
                 b.remove(at);
             }

@@ -3,15 +3,21 @@
 //! A controller sees the cluster only through watches and changes it only through the API, under its own service
 //! account. Handlers only put keys into a queue; `reconcile` does the work for one key.
 
+pub mod cronjob;
+pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod garbagecollector;
+pub mod job;
 pub mod namespace;
 pub mod nodelifecycle;
+pub mod pvcprotection;
 pub mod replicaset;
 pub mod runtime;
 pub mod serviceaccount;
+pub mod statefulset;
 
 pub use runtime::Manager;
 use runtime::{Controller, Kinds};
@@ -27,6 +33,14 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(serviceaccount::RootCaPublisher::new(kinds)),
         Box::new(deployment::Deployments::new(kinds)),
         Box::new(replicaset::ReplicaSets::new(kinds)),
+        Box::new(replicaset::ReplicaSets::legacy(kinds)),
+        Box::new(daemonset::DaemonSets::new(kinds)),
+        Box::new(statefulset::StatefulSets::new(kinds)),
+        Box::new(job::Jobs::new(kinds)),
+        Box::new(cronjob::CronJobs::new(kinds)),
+        Box::new(job::TtlAfterFinished::new(kinds)),
+        Box::new(pvcprotection::PvcProtection::new(kinds)),
+        Box::new(disruption::Disruptions::new(kinds)),
         Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
     ]
 }

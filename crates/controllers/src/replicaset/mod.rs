@@ -8,6 +8,7 @@ use crate::runtime::{
     Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, available_in, is_active,
     is_available, is_controlled_by, is_ready, key_of, pod_from_template, selector_of,
 };
+use api::selector::Selector;
 use api::{SmolStr, Value, obj};
 use apiserver::{ResId, Status};
 use imbl::{OrdMap, OrdSet};
@@ -26,9 +27,11 @@ struct Expected {
     since: Instant,
 }
 
-/// The controller.
+/// The controller, of ReplicaSets or of ReplicationControllers.
 #[derive(Clone, Debug)]
 pub struct ReplicaSets {
+    name: &'static str,
+    kind: &'static str,
     sets: ResId,
     pods: ResId,
     expected: OrdMap<Key, Expected>,
@@ -38,15 +41,36 @@ impl ReplicaSets {
     /// The controller of `apps/v1` ReplicaSets.
     pub fn new(kinds: &Kinds) -> Self {
         ReplicaSets {
+            name: "replicaset-controller",
+            kind: "ReplicaSet",
             sets: kinds.get("apps", "replicasets"),
             pods: kinds.get("", "pods"),
             expected: OrdMap::new(),
         }
     }
 
+    /// The controller of `v1` ReplicationControllers: the same work over another kind.
+    pub fn legacy(kinds: &Kinds) -> Self {
+        ReplicaSets {
+            name: "replication-controller",
+            kind: "ReplicationController",
+            sets: kinds.get("", "replicationcontrollers"),
+            ..ReplicaSets::new(kinds)
+        }
+    }
+
+    fn is_legacy(&self) -> bool {
+        self.kind != "ReplicaSet"
+    }
+
+    /// A ReplicationController's selector is a plain map of labels.
+    fn selector(&self, set: &Value) -> Selector {
+        if self.is_legacy() { Selector::of_labels(set.at(&["spec", "selector"])) } else { selector_of(set) }
+    }
+
     fn controller_of(&self, pod: &Value, informers: &Informers) -> Option<Key> {
         let owner = pod.controller_ref();
-        if owner.get("kind").text() != "ReplicaSet" {
+        if owner.get("kind").text() != self.kind {
             return None;
         }
         let set = informers.get(self.sets, pod.namespace(), owner.get("name").text())?;
@@ -79,7 +103,7 @@ impl ReplicaSets {
         // An orphan concerns every set that could adopt it.
         if seen.new.is_some() && pod.controller_ref().is_null() && !pod.is_terminating() {
             for set in informers.list(self.sets, pod.namespace()) {
-                let s = selector_of(set);
+                let s = self.selector(set);
                 if !s.is_empty() && s.matches(pod.labels()) {
                     queue.add(key_of(set));
                 }
@@ -98,7 +122,7 @@ impl ReplicaSets {
 
     /// Adopts matching orphans, releases pods that match no longer; gives the set's pods.
     fn claim(&self, turn: &mut Turn<'_>, set: &Value) -> Result<Vec<Value>, Status> {
-        let selector = selector_of(set);
+        let selector = self.selector(set);
         let all: Vec<Value> = turn.informers.list(self.pods, set.namespace()).cloned().collect();
         let mut mine = Vec::new();
         for pod in all {
@@ -277,7 +301,7 @@ impl ReplicaSets {
         let civil = turn.client.api.settings.epoch.civil(turn.now());
         let min_ready = set.at(&["spec", "minReadySeconds"]).int();
         let active: Vec<&Value> = all.iter().filter(|p| is_active(p)).collect();
-        let labels = api::selector::Selector::of_labels(set.at(&["spec", "template", "metadata", "labels"]));
+        let labels = Selector::of_labels(set.at(&["spec", "template", "metadata", "labels"]));
         let count = |f: &dyn Fn(&Value) -> bool| active.iter().filter(|p| f(p)).count();
         let terminating = all
             .iter()
@@ -298,7 +322,10 @@ impl ReplicaSets {
                 status.insert(k, n);
             }
         }
-        status.insert("terminatingReplicas", terminating);
+        // The older kind has no such field.
+        if !self.is_legacy() {
+            status.insert("terminatingReplicas", terminating);
+        }
         status.insert("observedGeneration", set.generation());
         let had = set.condition("ReplicaFailure");
         match failure {
@@ -337,7 +364,7 @@ impl ReplicaSets {
 
 impl Controller for ReplicaSets {
     fn name(&self) -> &'static str {
-        "replicaset-controller"
+        self.name
     }
 
     fn watches(&self) -> Vec<ResId> {

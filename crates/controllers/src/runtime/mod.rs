@@ -2,11 +2,16 @@
 //!
 //! Models: client-go's shared informers, rate-limited work queues and event recorder; kube-controller-manager.
 
+mod claim;
+mod expect;
+pub mod history;
 mod informer;
 mod pods;
 mod queue;
 
 pub use apiserver::Recorder;
+pub use claim::claim_pods;
+pub use expect::Expectations;
 pub use informer::{Informer, Informers, Seen};
 pub use pods::*;
 pub use queue::{Key, WorkQueue};
@@ -70,6 +75,11 @@ pub type Outcome = Result<Next, Failure>;
 pub trait Controller: Debug + Send + Sync {
     /// Its name, as in `deployment-controller`.
     fn name(&self) -> &'static str;
+
+    /// The source of its events, where that is not its name.
+    fn component(&self) -> &'static str {
+        self.name()
+    }
 
     /// The resources that it watches.
     fn watches(&self) -> Vec<ResId>;
@@ -151,7 +161,7 @@ impl Manager {
                 Slot {
                     queue: WorkQueue::default(),
                     identity: Identity::controller(name),
-                    recorder: Recorder::new(name, seed),
+                    recorder: Recorder::new(controller.component(), seed),
                     chance: seed.stream(name),
                     busy_until: Instant::ZERO,
                     controller,
