@@ -118,7 +118,7 @@ await test("1 a cluster is there: terminal and drawing agree", async () => {
   const t = await sh(page, "kubectl get nodes -o wide");
   for (const n of ["control-plane", "worker-1", "worker-2"]) {
     has(t, new RegExp(`^${n} +Ready `, "m"));
-    await page.getByRole("button", { name: new RegExp(`^Node ${n}`) }).waitFor();
+    await page.locator("svg g.node", { hasText: n }).waitFor();
   }
 });
 
@@ -162,7 +162,7 @@ await test("5 the packet's path shows the rules that iptables-save prints", asyn
   for (const w of [/sent by a socket/, /KUBE-SERVICES/, /KUBE-SVC-/, /KUBE-SEP-/, /DNAT/, /POSTROUTING/, /delivered to TCP/]) has(path, w);
   const chain = path.match(/KUBE-SEP-\w+/)[0];
   await page.getByRole("tab", { name: "Topology" }).click();
-  await page.getByRole("button", { name: /^Node worker-1/ }).focus();
+  await page.locator("svg g.node", { hasText: "worker-1" }).focus();
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Open a shell" }).click();
   await screen(page, /# ?$/);

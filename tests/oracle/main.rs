@@ -22,21 +22,48 @@ fn main() -> ExitCode {
         .into_iter()
         .filter(|c| only.is_empty() || only.iter().any(|o| c.name.starts_with(o.as_str())))
         .collect();
-    let (mut passed, mut failed) = (0, 0);
+    let known = known_failures(&dir);
+    let (mut passed, mut failed, mut wrong) = (0, 0, Vec::new());
     oracle::run(&cases, |r| {
+        let listed = known.iter().any(|k| *k == r.name);
         if r.differences.is_empty() {
             passed += 1;
             println!("ok    {}", r.name);
-        } else {
-            failed += 1;
-            println!("FAIL  {} ({} of its commands differ)", r.name, r.differences.len());
-            for d in r.differences.iter().take(if only.is_empty() { 2 } else { 40 }) {
-                for l in d.lines() {
-                    println!("      {l}");
-                }
+            if listed {
+                wrong.push(format!("{} passes: take it off the known failures", r.name));
+            }
+            return;
+        }
+        failed += 1;
+        if listed && only.is_empty() {
+            println!("known {} ({} of its commands differ)", r.name, r.differences.len());
+            return;
+        }
+        if !listed {
+            wrong.push(format!("{} fails", r.name));
+        }
+        println!("FAIL  {} ({} of its commands differ)", r.name, r.differences.len());
+        for d in r.differences.iter().take(if only.is_empty() { 2 } else { 40 }) {
+            for l in d.lines() {
+                println!("      {l}");
             }
         }
     });
+    for w in &wrong {
+        println!("{w}");
+    }
+    println!("score: {passed} of {}", passed + failed);
     println!("{passed} passed, {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Cases that are known to fail: a name a line, with why behind it, in a file beside the directory.
+fn known_failures(dir: &str) -> Vec<String> {
+    let text =
+        std::fs::read_to_string(format!("{}.known_failures", dir.trim_end_matches('/'))).unwrap_or_default();
+    text.lines()
+        .filter(|l| !l.starts_with('#'))
+        .filter_map(|l| l.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
 }

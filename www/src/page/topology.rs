@@ -255,7 +255,7 @@ fn node(app: App, n: Placed) -> impl IntoView {
             on:click=move |_| go()
             on:keydown=on_enter(go_key)
         >
-            <title>{label}</title>
+            {leptos::svg::title().child(label)}
             <rect x=n.x y=n.y width=n.w height=n.h rx="6" />
             <circle class="dot" cx=n.x + 14.0 cy=n.y + 16.0 r="4.5" />
             <text class="title" x=n.x + 26.0 y=n.y + 20.0>{o.id.name.clone()}</text>
@@ -322,7 +322,7 @@ fn pod(app: App, p: Placed) -> impl IntoView {
             }
             on:keydown=on_enter(go_key)
         >
-            <title>{label}</title>
+            {leptos::svg::title().child(label)}
             <polygon points=hexagon(p.x, p.y, POD) />
             {squares}
             <text class="pod-name" x=p.x y=p.y + POD + 13.0>{short(&o.id.name, 13)}</text>
@@ -349,7 +349,7 @@ fn chip(app: App, c: Placed) -> impl IntoView {
             on:click=move |_| go()
             on:keydown=on_enter(go_key)
         >
-            <title>{label}</title>
+            {leptos::svg::title().child(label)}
             <rect x=c.x y=c.y width=c.w height=c.h rx=if service { c.h / 2.0 } else { 6.0 } />
             <text class="kind" x=c.x + 12.0 y=c.y + 19.5>{short_kind}</text>
             <text class="title" x=c.x + 16.0 + 7.0 * short_kind.len() as f64 y=c.y + 19.5>{short(&o.id.name, 28)}</text>

@@ -158,8 +158,50 @@ fn is_control(c: char) -> bool {
         | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
+/// The text with a space between a tag and a comma that follows it at once in a flow collection: the parser gives up
+/// there, though YAML allows it. Quoted and block scalars stay as they are.
+fn spaced_tags(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains('!') {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    // Depth of flow collections, the quote that is open, whether a tag is under way, indentation of a block scalar's key.
+    let (mut depth, mut quote, mut tag, mut block) = (0usize, None::<char>, false, None::<usize>);
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if block.is_some_and(|b| indent > b || line.trim().is_empty()) {
+            out.push_str(line);
+            continue;
+        }
+        block = None;
+        let mut before = ' ';
+        for c in line.chars() {
+            let starts = matches!(before, ' ' | '\t' | '[' | '{' | ',' | ':');
+            match (quote, c) {
+                (Some(q), c) if c == q && (q == '\'' || before != '\\') => quote = None,
+                (Some(_), _) => {}
+                (None, '"' | '\'') if starts => quote = Some(c),
+                (None, '[' | '{') => depth += 1,
+                (None, ']' | '}') => depth = depth.saturating_sub(1),
+                (None, '!') if starts && depth > 0 => tag = true,
+                (None, ',') if tag => out.push(' '),
+                _ => {}
+            }
+            tag &= !c.is_whitespace() && !matches!(c, ',' | ']' | '}');
+            before = c;
+            out.push(c);
+        }
+        let end = line.trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+        if depth == 0 && quote.is_none() && (end.ends_with('|') || end.ends_with('>')) {
+            block = Some(indent);
+        }
+    }
+    out.into()
+}
+
 /// The nodes of the first document, children before parents, so that the last is the root.
 fn compose(text: &str) -> Result<Vec<Raw>, YamlError> {
+    let text = spaced_tags(text);
     let mut input = text.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut input);
@@ -444,5 +486,18 @@ fn go_syntax(v: &Value) -> String {
             format!("map[interface {{}}]interface {{}}{{{}}}", inner.join(", "))
         }
         v => v.to_json(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spaced_tags;
+
+    #[test]
+    fn a_tag_before_a_comma() {
+        assert_eq!(spaced_tags("a: [!!str x, !t, b]"), "a: [!!str x, !t , b]");
+        assert_eq!(spaced_tags("a: [\"!t, b\", 'it''s !t, b']"), "a: [\"!t, b\", 'it''s !t, b']");
+        assert_eq!(spaced_tags("a: |\n  [!t, b]\nb: [!t,c]"), "a: |\n  [!t, b]\nb: [!t ,c]");
+        assert_eq!(spaced_tags("a: hello !you, there"), "a: hello !you, there");
     }
 }
