@@ -180,7 +180,8 @@ fn spaced_tags(text: &str) -> std::borrow::Cow<'_, str> {
             match (quote, c) {
                 (Some(q), c) if c == q && (q == '\'' || before != '\\') => quote = None,
                 (Some(_), _) => {}
-                (None, '"' | '\'') if starts => quote = Some(c),
+                // A doubled quote inside a quoted scalar is no end.
+                (None, '"' | '\'') if starts || (c == '\'' && before == c) => quote = Some(c),
                 (None, '[' | '{') => depth += 1,
                 (None, ']' | '}') => depth = depth.saturating_sub(1),
                 (None, '!') if starts && depth > 0 => tag = true,
