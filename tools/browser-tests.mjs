@@ -36,7 +36,7 @@ const text = (page) => page.evaluate(() => [...document.querySelectorAll(".termi
 async function screen(page, wanted, ms = 30000) {
   const end = Date.now() + ms;
   for (;;) {
-    const t = (await text(page)).replaceAll("\u00a0", " ").trimEnd();
+    const t = (await text(page)).replaceAll("\u00a0", " ").trim();
     if (wanted.test(t)) return t;
     if (Date.now() > end) throw new Error(`waited for ${wanted}; the terminal shows:\n${t}`);
     await page.waitForTimeout(100);
@@ -225,7 +225,8 @@ await test("9 the first lesson turns green by itself", async () => {
 await test("10 history, completion and keys alone", async () => {
   const p = await open();
   await p.keyboard.press("t");
-  await p.keyboard.type("kubectl get nod\t");
+  await p.keyboard.type("kubectl get nod");
+  await p.keyboard.press("Tab");
   await screen(p, /kubectl get nodes/);
   await p.keyboard.press("Enter");
   await screen(p, /worker-2 +Ready/);

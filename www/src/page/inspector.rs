@@ -28,7 +28,8 @@ pub fn Inspector() -> impl IntoView {
         app.selected.with(|s| s.as_ref().and_then(|id| app.objects.with(|all| all.get(id).cloned())))
     });
     view! {
-        <div class="tabs" role="tablist" aria-label="About the selected object">
+        <div class="tabs">
+            <div class="tab-list" role="tablist" aria-label="About the selected object">
             {tabs
                 .into_iter()
                 .map(|(s, name)| {
@@ -39,6 +40,7 @@ pub fn Inspector() -> impl IntoView {
                     }
                 })
                 .collect_view()}
+            </div>
             <span class="tabs-space"></span>
             <button class="icon" aria-label="Close the inspector" on:click=move |_| app.inspector_open.set(false)>"×"</button>
         </div>
