@@ -48,6 +48,7 @@ async function sh(page, line, ms = 60000) {
   await page.locator(".terminal:not(.hidden) textarea").first().focus();
   await page.keyboard.type("clear\n");
   await screen(page, /^\S* ?\S*# ?$/);
+  await page.waitForTimeout(300);
   await page.keyboard.type(line + "; echo done:$?\n");
   const t = await screen(page, /done:\d+\n.*# ?$/, ms);
   return t.slice(t.indexOf("\n") + 1);
@@ -165,6 +166,8 @@ await test("5 the packet's path shows the rules that iptables-save prints", asyn
   await page.locator("svg g.node", { hasText: "worker-1" }).focus();
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Open a shell" }).click();
+  await page.getByRole("tab", { name: "node worker-1", selected: true }).waitFor();
+  await page.waitForTimeout(1000);
   await screen(page, /# ?$/);
   has(await sh(page, `iptables-save | grep -c -- '-A ${chain}'`), /^[1-9]/m, "rules in worker-1");
   await page.getByRole("tab", { name: "Terminal 1" }).click();
