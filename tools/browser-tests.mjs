@@ -49,6 +49,7 @@ async function sh(page, line, ms = 60000) {
   await page.keyboard.type("clear\n");
   await screen(page, /^\S* ?\S*# ?$/);
   await page.waitForTimeout(300);
+  await page.locator(".terminal:not(.hidden) textarea").first().focus();
   await page.keyboard.type(line + "; echo done:$?\n");
   const t = await screen(page, /done:\d+\n.*# ?$/, ms);
   return t.slice(t.indexOf("\n") + 1);
