@@ -40,6 +40,8 @@ export function openTerminal(id, typed, resized) {
   const fit = new FitAddon();
   terminal.loadAddon(fit);
   terminal.open(element);
+  // F6 is the page's: the way out for those who use no mouse.
+  terminal.attachCustomKeyEventHandler((e) => e.key !== "F6");
   terminal.onData((s) => typed(encoder.encode(s)));
   terminal.onBinary((s) => typed(Uint8Array.from(s, (c) => c.charCodeAt(0))));
   terminal.onResize(({ cols, rows }) => resized(cols, rows));

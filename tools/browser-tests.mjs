@@ -30,7 +30,9 @@ async function open(fragment = "", options = {}) {
   return page;
 }
 
-const text = (page) => page.evaluate(() => [...document.querySelectorAll(".terminal:not(.hidden) .xterm-rows")].map((e) => e.innerText).join("\n"));
+// The terminal's pane that is shown; xterm's own element inside has the class `terminal` too.
+const SHOWN = "[id^=terminal-]:not(.hidden)";
+const text = (page) => page.locator(`${SHOWN} .xterm-rows`).innerText();
 
 // Waits until a text shows up in the terminal.
 async function screen(page, wanted, ms = 30000) {
@@ -45,11 +47,9 @@ async function screen(page, wanted, ms = 30000) {
 
 // Types a line and waits for its prompt; gives what it printed.
 async function sh(page, line, ms = 60000) {
-  await page.locator(".terminal:not(.hidden) textarea").first().focus();
+  await page.locator(`${SHOWN} textarea`).focus();
   await page.keyboard.type("clear\n");
   await screen(page, /^\S* ?\S*# ?$/);
-  await page.waitForTimeout(300);
-  await page.locator(".terminal:not(.hidden) textarea").first().focus();
   await page.keyboard.type(line + "; echo done:$?\n");
   const t = await screen(page, /done:\d+\n.*# ?$/, ms);
   return t.slice(t.indexOf("\n") + 1);
@@ -168,7 +168,6 @@ await test("5 the packet's path shows the rules that iptables-save prints", asyn
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Open a shell" }).click();
   await page.getByRole("tab", { name: "node worker-1", selected: true }).waitFor();
-  await page.waitForTimeout(1000);
   await screen(page, /# ?$/);
   has(await sh(page, `iptables-save | grep -c -- '-A ${chain}'`), /^[1-9]/m, "rules in worker-1");
   await page.getByRole("tab", { name: "Terminal 1" }).click();
@@ -228,7 +227,6 @@ await test("9 the first lesson turns green by itself", async () => {
 
 await test("10 history, completion and keys alone", async () => {
   const p = await open();
-  await p.keyboard.press("t");
   await p.keyboard.type("kubectl get nod");
   await p.keyboard.press("Tab");
   await screen(p, /kubectl get nodes/);
@@ -237,6 +235,12 @@ await test("10 history, completion and keys alone", async () => {
   await p.keyboard.press("ArrowUp");
   await screen(p, /kubectl get nodes *$/);
   await p.keyboard.press("Control+c");
+  await p.keyboard.press("F6");
+  await p.keyboard.press("3");
+  has(await p.getByRole("tab", { name: "Objects" }).getAttribute("aria-selected"), "true", "F6 leaves the terminal");
+  await p.keyboard.press("F6");
+  await p.keyboard.type("echo back$((1+1))\n");
+  await screen(p, /back2/);
   await p.context().close();
 });
 

@@ -74,6 +74,10 @@ fn mount(app: App, n: u32, host: String) {
             app.add_terminal(n, t);
             app.act(Command::OpenTerminal { terminal: n, host: host.clone(), size: (100, 24) });
             fit(app);
+            // Who opens a terminal, or the page, types next.
+            if current(app) == Some(n) {
+                app.with_terminal(n, Terminal::focus);
+            }
         }
     });
 }

@@ -90,6 +90,15 @@ fn keys(app: App) {
             app.help.update(|h| *h = !*h);
             return true;
         }
+        if key == "F6" {
+            // Tab belongs to the shell, so this is the way out of a terminal, and back.
+            if typing {
+                platform::focus("stage");
+            } else {
+                dock::focus_terminal(app);
+            }
+            return true;
+        }
         if key == "Escape" && (app.help.get_untracked() || app.notice.get_untracked().is_some()) {
             app.help.set(false);
             app.notice.set(None);
@@ -232,5 +241,6 @@ const KEYS: &[(&str, &str)] = &[
     ("l", "Lesson pane"),
     ("i", "Inspector pane"),
     ("?", "This list"),
+    ("F6", "From a terminal to the cluster and back"),
     ("Esc", "Close"),
 ];
