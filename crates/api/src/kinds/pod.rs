@@ -328,4 +328,3 @@ fn cells(v: &Value, now: Civil) -> Vec<Value> {
 }
 
 pub use super::podspec::ephemeral_update;
-pub use super::scheduling::tolerates;

@@ -205,3 +205,56 @@ pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
             _ => false,
         }
 }
+
+/// Path of a pod's required node affinity.
+pub const REQUIRED_NODE_AFFINITY: [&str; 4] =
+    ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+
+/// Whether a pod's required node affinity and selector match a node.
+pub fn matches_node(pod: &Value, node: &Value) -> bool {
+    let labels = node.labels();
+    let selector = pod.at(&["spec", "nodeSelector"]);
+    if !selector.entries().all(|(k, v)| labels.get(k) == v) {
+        return false;
+    }
+    let required = pod.at(&REQUIRED_NODE_AFFINITY);
+    required.is_null() || required.get("nodeSelectorTerms").items().any(|t| matches_term(t, node))
+}
+
+/// Whether a node selector term matches a node; an empty term matches none.
+pub fn matches_term(term: &Value, node: &Value) -> bool {
+    let (expressions, fields) = (term.get("matchExpressions"), term.get("matchFields"));
+    if expressions.is_empty() && fields.is_empty() {
+        return false;
+    }
+    expressions.items().all(|e| requirement(e, node.labels().get(e.get("key").text()).as_str()))
+        && fields.items().all(|e| {
+            let value = (e.get("key").text() == "metadata.name").then(|| node.name());
+            requirement(e, value)
+        })
+}
+
+fn requirement(e: &Value, have: Option<&str>) -> bool {
+    let values = e.get("values");
+    let among = |h: &str| values.items().any(|v| v.text() == h);
+    let number = |s: &str| s.parse::<i64>().ok();
+    match e.get("operator").text() {
+        "In" => have.is_some_and(among),
+        "NotIn" => !have.is_some_and(among),
+        "Exists" => have.is_some(),
+        "DoesNotExist" => have.is_none(),
+        op @ ("Gt" | "Lt") => {
+            match (have.and_then(number), values.items().next().and_then(|v| number(v.text()))) {
+                (Some(h), Some(w)) => {
+                    if op == "Gt" {
+                        h > w
+                    } else {
+                        h < w
+                    }
+                }
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}

@@ -1,10 +1,8 @@
 //! Which nodes a DaemonSet's pods belong on.
 
 use crate::runtime::pod_from_template;
+use api::kinds::scheduling::{REQUIRED_NODE_AFFINITY, matches_node, tolerates};
 use api::{Value, obj};
-
-const REQUIRED: [&str; 4] =
-    ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
 
 /// The pod of a DaemonSet, before it is bound to a node.
 pub(super) fn pod_of(ds: &Value) -> Value {
@@ -32,7 +30,7 @@ pub(super) fn pod_of(ds: &Value) -> Value {
 /// The pod of a DaemonSet on a node: the node is wanted by name, whatever else was required.
 pub(super) fn pin(pod: &mut Value, node: &str) {
     let field = obj!({"key": "metadata.name", "operator": "In", "values": [node]});
-    pod.set(&REQUIRED, obj!({"nodeSelectorTerms": [{"matchFields": [field]}]}));
+    pod.set(&REQUIRED_NODE_AFFINITY, obj!({"nodeSelectorTerms": [{"matchFields": [field]}]}));
 }
 
 /// The node that a pod is on or pinned to.
@@ -41,7 +39,7 @@ pub(super) fn node_of(pod: &Value) -> &str {
     if !on.is_empty() {
         return on;
     }
-    pod.at(&REQUIRED)
+    pod.at(&REQUIRED_NODE_AFFINITY)
         .get("nodeSelectorTerms")
         .items()
         .flat_map(|t| t.get("matchFields").items())
@@ -53,7 +51,7 @@ pub(super) fn node_of(pod: &Value) -> &str {
 /// Whether a pod should run on a node, and whether one that runs there may stay. Models: `NodeShouldRunDaemonPod`.
 pub(super) fn should_run(pod: &Value, node: &Value) -> (bool, bool) {
     let name = pod.at(&["spec", "nodeName"]).text();
-    if (!name.is_empty() && name != node.name()) || !matches(pod, node) {
+    if (!name.is_empty() && name != node.name()) || !matches_node(pod, node) {
         return (false, false);
     }
     let untolerated = |effects: &[&str]| {
@@ -66,41 +64,4 @@ pub(super) fn should_run(pod: &Value, node: &Value) -> (bool, bool) {
         return (false, !untolerated(&["NoExecute"]));
     }
     (true, true)
-}
-
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let (effect, key) = (toleration.get("effect").text(), toleration.get("key").text());
-    (effect.is_empty() || effect == taint.get("effect").text())
-        && (key.is_empty() || key == taint.get("key").text())
-        && (toleration.get("operator").text() == "Exists"
-            || toleration.get("value").text() == taint.get("value").text())
-}
-
-fn matches(pod: &Value, node: &Value) -> bool {
-    let labels = node.labels();
-    let required = pod.at(&REQUIRED);
-    pod.at(&["spec", "nodeSelector"]).entries().all(|(k, v)| labels.get(k) == v)
-        && (required.is_null() || required.get("nodeSelectorTerms").items().any(|t| term(t, node)))
-}
-
-fn term(t: &Value, node: &Value) -> bool {
-    let (expressions, fields) = (t.get("matchExpressions"), t.get("matchFields"));
-    (!expressions.is_empty() || !fields.is_empty())
-        && expressions.items().all(|e| requirement(e, node.labels().get(e.get("key").text()).as_str()))
-        && fields.items().all(|e| requirement(e, Some(node.name())))
-}
-
-fn requirement(e: &Value, have: Option<&str>) -> bool {
-    let among = |h: &str| e.get("values").items().any(|v| v.text() == h);
-    let number = |s: &str| s.parse::<i64>().ok();
-    let limit = e.get("values").items().next().and_then(|v| number(v.text()));
-    match e.get("operator").text() {
-        "In" => have.is_some_and(among),
-        "NotIn" => !have.is_some_and(among),
-        "Exists" => have.is_some(),
-        "DoesNotExist" => have.is_none(),
-        "Gt" => have.and_then(number).zip(limit).is_some_and(|(h, l)| h > l),
-        "Lt" => have.and_then(number).zip(limit).is_some_and(|(h, l)| h < l),
-        _ => false,
-    }
 }

@@ -68,7 +68,7 @@ impl DaemonSets {
 
     fn plan(&self, turn: &mut Turn<'_>, ds: &Value, hash: SmolStr) -> Result<Plan, Status> {
         let mut by_node: BTreeMap<SmolStr, Vec<Value>> = BTreeMap::new();
-        for p in claim_pods(turn, self.pods, ds, &selector_of(ds), |_| true)? {
+        for p in claim_pods(turn, self.pods, ds, &selector_of(ds), |_| true, |_| true)? {
             by_node.entry(fit::node_of(&p).into()).or_default().push(p);
         }
         for pods in by_node.values_mut() {

@@ -457,7 +457,7 @@ impl Controller for Jobs {
 
     fn reconcile(&mut self, key: &Key, turn: &mut Turn<'_>) -> Outcome {
         let Some(job) = turn.cached(self.jobs, key) else { return self.orphans(turn, key) };
-        let pods = claim_pods(turn, self.pods, &job, &selector_of(&job), |_| true)?;
+        let pods = claim_pods(turn, self.pods, &job, &selector_of(&job), |_| true, |_| true)?;
         if is_finished(&job) {
             for p in pods.iter().filter(|p| has_finalizer(p)) {
                 self.release(turn, p)?;

@@ -6,6 +6,7 @@
 use crate::runtime::{
     Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, is_ready, key_of,
 };
+use api::kinds::scheduling::tolerates;
 use api::{SmolStr, Value, obj};
 use apiserver::{ResId, Status};
 use imbl::OrdMap;
@@ -264,8 +265,6 @@ impl NodeLifecycle {
         gone(self)
     }
 }
-
-pub use api::kinds::pod::tolerates;
 
 impl Controller for NodeLifecycle {
     fn name(&self) -> &'static str {

@@ -5,28 +5,16 @@
 mod rank;
 
 use crate::runtime::{
-    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, available_in, is_active,
-    is_available, is_controlled_by, is_ready, key_of, pod_from_template, selector_of,
+    Controller, Expectations, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, available_in,
+    claim_pods, is_active, is_available, is_controlled_by, is_ready, key_of, pod_from_template, selector_of,
 };
 use api::selector::Selector;
-use api::{SmolStr, Value, obj};
+use api::{Value, obj};
 use apiserver::{ResId, Status};
-use imbl::{OrdMap, OrdSet};
-use sim::{Duration, Instant};
+use sim::Duration;
 
 /// Pods created or deleted in one reconcile at most. Models: `BurstReplicas`.
 const BURST_MAX: usize = 500;
-/// Expectations that are not met are dropped after this. Models: `ExpectationsTimeout`.
-const EXPECTATIONS_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// What a set waits to see in its cache before it acts again.
-#[derive(Clone, Debug, Default)]
-struct Expected {
-    creations: usize,
-    deletions: OrdSet<SmolStr>,
-    since: Instant,
-}
-
 /// The controller, of ReplicaSets or of ReplicationControllers.
 #[derive(Clone, Debug)]
 pub struct ReplicaSets {
@@ -34,7 +22,7 @@ pub struct ReplicaSets {
     kind: &'static str,
     sets: ResId,
     pods: ResId,
-    expected: OrdMap<Key, Expected>,
+    expected: Expectations,
 }
 
 impl ReplicaSets {
@@ -45,7 +33,7 @@ impl ReplicaSets {
             kind: "ReplicaSet",
             sets: kinds.get("apps", "replicasets"),
             pods: kinds.get("", "pods"),
-            expected: OrdMap::new(),
+            expected: Expectations::default(),
         }
     }
 
@@ -80,14 +68,7 @@ impl ReplicaSets {
     fn seen_pod(&mut self, seen: &Seen<'_>, informers: &Informers, queue: &mut WorkQueue) {
         let pod = seen.object();
         if let Some(key) = self.controller_of(pod, informers) {
-            if let Some(e) = self.expected.get_mut(&key) {
-                if seen.old.is_null() {
-                    e.creations = e.creations.saturating_sub(1);
-                }
-                if seen.new.is_null() || seen.new.is_terminating() {
-                    e.deletions.remove(&SmolStr::from(pod.uid()));
-                }
-            }
+            self.expected.seen(&key, seen);
             let min_ready = informers
                 .get(self.sets, &key.0, &key.1)
                 .map_or(0, |s| s.at(&["spec", "minReadySeconds"]).int());
@@ -111,61 +92,6 @@ impl ReplicaSets {
         }
     }
 
-    fn satisfied(&self, key: &Key, now: Instant) -> bool {
-        match self.expected.get(key) {
-            Some(e) => {
-                (e.creations == 0 && e.deletions.is_empty()) || now.since(e.since) > EXPECTATIONS_TIMEOUT
-            }
-            None => true,
-        }
-    }
-
-    /// Adopts matching orphans, releases pods that match no longer; gives the set's pods.
-    fn claim(&self, turn: &mut Turn<'_>, set: &Value) -> Result<Vec<Value>, Status> {
-        let selector = self.selector(set);
-        let all: Vec<Value> = turn.informers.list(self.pods, set.namespace()).cloned().collect();
-        let mut mine = Vec::new();
-        for pod in all {
-            let matches = selector.matches(pod.labels());
-            if is_controlled_by(&pod, set) {
-                if matches {
-                    mine.push(pod);
-                } else if !set.is_terminating() && !pod.is_terminating() {
-                    self.patch_owner(turn, &pod, set, false)?;
-                }
-            } else if matches && pod.controller_ref().is_null() && !set.is_terminating() && is_active(&pod) {
-                let adopted = self.patch_owner(turn, &pod, set, true)?;
-                if adopted.is_some() {
-                    mine.push(adopted);
-                }
-            }
-        }
-        Ok(mine)
-    }
-
-    fn patch_owner(
-        &self,
-        turn: &mut Turn<'_>,
-        pod: &Value,
-        set: &Value,
-        adopt: bool,
-    ) -> Result<Value, Status> {
-        let owner = crate::runtime::controller_reference(set);
-        let others = pod.at(&["metadata", "ownerReferences"]);
-        let mut owners: Vec<Value> =
-            others.items().filter(|o| o.get("uid").text() != set.uid()).cloned().collect();
-        if adopt {
-            owners.push(owner);
-        }
-        let patch = obj!({"metadata": {"uid": pod.uid(), "ownerReferences": owners}});
-        match turn.client.merge(self.pods, "", pod.namespace(), pod.name(), patch) {
-            Ok(v) => Ok(v),
-            // Gone meanwhile, or another pod of that name: nothing to adopt or release.
-            Err(s) if matches!(s.code, 404 | 409 | 422) => Ok(Value::Null),
-            Err(s) => Err(s),
-        }
-    }
-
     fn manage(
         &mut self,
         turn: &mut Turn<'_>,
@@ -186,8 +112,6 @@ impl ReplicaSets {
 
     fn create_pods(&mut self, turn: &mut Turn<'_>, key: &Key, set: &Value, n: usize) -> Result<(), Status> {
         let total = n.min(BURST_MAX);
-        let e = Expected { creations: total, since: turn.now(), ..Expected::default() };
-        self.expected.insert(key.clone(), e);
         let template = pod_from_template(set.at(&["spec", "template"]), set);
         let (mut done, mut batch) = (0, 1);
         while done < total {
@@ -199,13 +123,11 @@ impl ReplicaSets {
             for r in results {
                 match r {
                     Ok(pod) => {
+                        self.expected.created(key, pod.uid(), turn.now());
                         let m = format!("Created pod: {}", pod.name());
                         turn.event(set, "Normal", "SuccessfulCreate", &m);
                     }
                     Err(s) => {
-                        if let Some(e) = self.expected.get_mut(key) {
-                            e.creations = e.creations.saturating_sub(1);
-                        }
                         let terminating = s
                             .details
                             .get("causes")
@@ -221,9 +143,6 @@ impl ReplicaSets {
             }
             done += size;
             if let Some(s) = failed {
-                if let Some(e) = self.expected.get_mut(key) {
-                    e.creations = e.creations.saturating_sub(total - done);
-                }
                 let quiet =
                     s.details.get("causes").items().any(|c| c.get("reason").text() == "NamespaceTerminating");
                 return if quiet { Ok(()) } else { Err(s) };
@@ -244,8 +163,6 @@ impl ReplicaSets {
         let civil = turn.client.api.settings.epoch.civil(turn.now());
         let related = self.related_pods(turn, set);
         let doomed = rank::to_delete(active, &related, n.min(BURST_MAX), civil);
-        let uids: OrdSet<SmolStr> = doomed.iter().map(|p| SmolStr::from(p.uid())).collect();
-        self.expected.insert(key.clone(), Expected { creations: 0, deletions: uids, since: turn.now() });
         let results = turn.client.concurrently(|c| {
             doomed
                 .iter()
@@ -256,13 +173,11 @@ impl ReplicaSets {
         for (pod, r) in results {
             match r {
                 Ok(_) => {
+                    self.expected.deleted(key, pod.uid(), turn.now());
                     let m = format!("Deleted pod: {}", pod.name());
                     turn.event(set, "Normal", "SuccessfulDelete", &m);
                 }
                 Err(s) => {
-                    if let Some(e) = self.expected.get_mut(key) {
-                        e.deletions.remove(&SmolStr::from(pod.uid()));
-                    }
                     if s.code != 404 {
                         let m = format!("Error deleting: {}", s.message);
                         turn.event(set, "Warning", "FailedDelete", &m);
@@ -374,7 +289,7 @@ impl Controller for ReplicaSets {
     fn seen(&mut self, seen: &Seen<'_>, informers: &Informers, queue: &mut WorkQueue) {
         if seen.res == self.sets {
             if seen.new.is_null() {
-                self.expected.remove(&seen.key());
+                self.expected.forget(&seen.key());
             }
             queue.add(seen.key());
         } else if seen.res == self.pods {
@@ -384,11 +299,11 @@ impl Controller for ReplicaSets {
 
     fn reconcile(&mut self, key: &Key, turn: &mut Turn<'_>) -> Outcome {
         let Some(set) = turn.cached(self.sets, key) else {
-            self.expected.remove(key);
+            self.expected.forget(key);
             return Ok(Next::Done);
         };
-        let satisfied = self.satisfied(key, turn.now());
-        let pods = self.claim(turn, &set)?;
+        let satisfied = self.expected.met(key, turn.now());
+        let pods = claim_pods(turn, self.pods, &set, &self.selector(&set), |_| true, is_active)?;
         let active: Vec<Value> = pods.iter().filter(|p| is_active(p)).cloned().collect();
         let mut managed = Ok(());
         if satisfied && !set.is_terminating() {

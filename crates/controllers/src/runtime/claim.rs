@@ -5,14 +5,15 @@ use api::selector::Selector;
 use api::{Value, obj};
 use apiserver::{ResId, Status};
 
-/// Adopts matching orphans, releases pods that match no longer; gives the owner's pods. `fits` narrows what may be
-/// adopted. Models: `PodControllerRefManager`.
+/// Adopts matching orphans, releases pods that match no longer; gives the owner's pods. `fits` narrows what matches,
+/// `adopts` which orphans are taken. Models: `PodControllerRefManager`.
 pub fn claim_pods(
     turn: &mut Turn<'_>,
     pods: ResId,
     owner: &Value,
     selector: &Selector,
     fits: impl Fn(&Value) -> bool,
+    adopts: impl Fn(&Value) -> bool,
 ) -> Result<Vec<Value>, Status> {
     let all: Vec<Value> = turn.informers.list(pods, owner.namespace()).cloned().collect();
     let mut mine = Vec::new();
@@ -28,6 +29,7 @@ pub fn claim_pods(
             && pod.controller_ref().is_null()
             && !owner.is_terminating()
             && !pod.is_terminating()
+            && adopts(&pod)
         {
             let adopted = own(turn, pods, &pod, owner, true)?;
             if adopted.is_some() {

@@ -24,16 +24,22 @@ pub struct Expectations {
 impl Expectations {
     /// A pod that was made just now.
     pub fn created(&mut self, key: &Key, uid: &str, now: Instant) {
-        let e = self.all.entry(key.clone()).or_default();
-        e.since = now;
-        e.creations.insert(uid.into());
+        self.fresh(key, now).creations.insert(uid.into());
     }
 
     /// A pod that was deleted just now.
     pub fn deleted(&mut self, key: &Key, uid: &str, now: Instant) {
+        self.fresh(key, now).deletions.insert(uid.into());
+    }
+
+    /// What an owner expects, without what was waited for in vain.
+    fn fresh(&mut self, key: &Key, now: Instant) -> &mut Expected {
         let e = self.all.entry(key.clone()).or_default();
+        if now.since(e.since) > TIMEOUT {
+            *e = Expected::default();
+        }
         e.since = now;
-        e.deletions.insert(uid.into());
+        e
     }
 
     /// Notes a change of a pod of the owner.

@@ -118,8 +118,14 @@ impl StatefulSets {
     }
 
     fn plan(&self, turn: &mut Turn<'_>, key: &Key, set: &Value) -> Result<Plan, Status> {
-        let mut pods =
-            claim_pods(turn, self.pods, set, &selector_of(set), |p| pod::ordinal(set, p).is_some())?;
+        let mut pods = claim_pods(
+            turn,
+            self.pods,
+            set,
+            &selector_of(set),
+            |p| pod::ordinal(set, p).is_some(),
+            |_| true,
+        )?;
         pods.sort_by_key(|p| pod::ordinal(set, p));
         let all = history::revisions(turn, self.revisions, set);
         let collisions = set.at(&["status", "collisionCount"]).int();

@@ -11,8 +11,6 @@ mod spread;
 mod taints;
 mod volumes;
 
-pub use node_affinity::matches_term as node_matches_term;
-
 use crate::cache::{NodeInfo, PodInfo};
 use api::{SmolStr, Value};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! NodeUnschedulable: cordoned nodes take no new pods, unless the pod tolerates it.
 
 use super::{Plugin, Reason};
-use crate::plugins::taints::tolerates;
+use api::kinds::scheduling::tolerates;
 use api::obj;
 
 /// What people see.

@@ -2,7 +2,7 @@
 
 use super::{Cycle, Plugin, Reason, SCORE_MAX};
 use crate::cache::NodeInfo;
-use crate::plugins::taints::tolerates;
+use api::kinds::scheduling::{matches_node, tolerates};
 use api::selector::Selector;
 use api::{SmolStr, Value, obj};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +127,7 @@ fn counts_in(c: &Constraint, n: &NodeInfo, namespace: &str) -> i64 {
 }
 
 fn included(k: &Constraint, c: &Cycle<'_>, n: &NodeInfo) -> bool {
-    (!k.honor_affinity || super::node_affinity::matches(&c.pod.pod, &n.node))
+    (!k.honor_affinity || matches_node(&c.pod.pod, &n.node))
         && (!k.honor_taints
             || n.node.at(&["spec", "taints"]).items().all(|t| {
                 t.get("effect").text() == "PreferNoSchedule"

@@ -2,6 +2,7 @@
 
 use super::{Plugin, Reason, normalize};
 use api::Value;
+use api::kinds::scheduling::tolerates;
 
 /// What people see.
 pub const REASON: &str = "node(s) had untolerated taint(s)";
@@ -42,5 +43,3 @@ pub(super) static PLUGIN: Plugin = Plugin {
     weight: 3,
     ..Plugin::NONE
 };
-
-pub use api::kinds::pod::tolerates;

@@ -1,7 +1,8 @@
 //! VolumeBinding: claims have to be there and bound, or bindable once a node is chosen.
 
-use super::{Plugin, Reason, node_matches_term};
+use super::{Plugin, Reason};
 use api::Value;
+use api::kinds::scheduling::matches_term;
 
 /// What people see for claims that wait for a volume.
 pub const UNBOUND: &str = "pod has unbound immediate PersistentVolumeClaims";
@@ -37,7 +38,7 @@ pub(super) static PLUGIN: Plugin = Plugin {
             let Some(v) = c.lookup.volumes.iter().find(|v| v.name() == volume) else { continue };
             let required = v.at(&["spec", "nodeAffinity", "required"]);
             if required.is_some()
-                && !required.get("nodeSelectorTerms").items().any(|t| node_matches_term(t, &n.node))
+                && !required.get("nodeSelectorTerms").items().any(|t| matches_term(t, &n.node))
             {
                 return Err(Reason::fixed(CONFLICT));
             }
