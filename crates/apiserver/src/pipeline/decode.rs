@@ -1,0 +1,90 @@
+//! From a body to an object of the resource's kind, with what strict decoding has to say.
+
+use crate::request::FieldValidation;
+use crate::server::Cx;
+use crate::{ApiServer, Op, Resource, Status};
+use api::Value;
+use api::decode::decode;
+
+impl ApiServer {
+    /// Checks a body's type, decodes it against the schema and reports unknown fields as asked.
+    pub(crate) fn decode_object(&self, cx: &mut Cx, r: &Resource, op: &Op) -> Result<Value, Status> {
+        let mut v = op.body.clone();
+        let handled = |text: String| {
+            let (version, kind) = (&r.version, &r.kind);
+            Status::bad_request(format!(
+                "{kind} in version \"{version}\" cannot be handled as a {kind}: {text}"
+            ))
+        };
+        let (version, kind) = (v.api_version().to_owned(), v.kind().to_owned());
+        if kind.is_empty() {
+            v.insert("kind", &r.kind);
+        }
+        if version.is_empty() {
+            v.insert("apiVersion", r.api_version());
+        }
+        let expected_version = r.api_version();
+        if (!version.is_empty() && version != expected_version) || (!kind.is_empty() && kind != r.kind) {
+            return Err(self.wrong_type(r, &version, &kind));
+        }
+        let unknown = match r.ty {
+            Some(ty) => {
+                let d = decode(ty, &v).map_err(handled)?;
+                v = d.value;
+                d.unknown
+            }
+            None => api::structural::prune(crate::custom::schema_of(r), &mut v),
+        };
+        self.report_unknown(cx, r, op, unknown)?;
+        Ok(v)
+    }
+
+    pub(super) fn wrong_type(&self, r: &Resource, version: &str, kind: &str) -> Status {
+        let short = |v: &str| v.rsplit('/').next().unwrap_or(v).to_owned();
+        let version = if version.is_empty() { r.api_version().to_string() } else { version.to_owned() };
+        let kind = if kind.is_empty() { r.kind.to_string() } else { kind.to_owned() };
+        if self.registry.by_kind(&version, &kind).is_some() {
+            let package = if r.group.is_empty() { "core" } else { r.group.split('.').next().unwrap_or("") };
+            return Status::bad_request(format!(
+                "{kind} in version \"{}\" cannot be handled as a {}: converting ({}.{kind}) to ({package}.{}): unknown conversion",
+                short(&version),
+                r.kind,
+                short(&version),
+                r.kind
+            ));
+        }
+        Status::bad_request(format!(
+            "{kind} in version \"{}\" cannot be handled as a {}: no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
+            short(&version),
+            r.kind
+        ))
+    }
+
+    pub(super) fn report_unknown(
+        &self,
+        cx: &mut Cx,
+        r: &Resource,
+        op: &Op,
+        unknown: Vec<String>,
+    ) -> Result<(), Status> {
+        let mut all: Vec<String> = unknown.iter().map(|u| format!("unknown field \"{u}\"")).collect();
+        all.extend(op.options.duplicates.iter().map(|d| format!("duplicate field \"{d}\"")));
+        if all.is_empty() {
+            return Ok(());
+        }
+        match op.options.field_validation {
+            FieldValidation::Ignore => {}
+            FieldValidation::Warn => cx.warnings.extend(all),
+            FieldValidation::Strict => {
+                return Err(Status::bad_request(format!(
+                    "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
+                    r.kind,
+                    r.version,
+                    r.kind,
+                    all.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! Reading: get, list with its pages and versions, watch.
+
+use crate::server::Cx;
+use crate::store::Name;
+use crate::{ApiServer, Op, Resource, Status, Verb, Watch};
+use api::field::{At, Errors};
+use api::selector::{FieldSelector, Selector};
+use api::{Value, obj};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
+
+impl ApiServer {
+    pub(super) fn lookup(&self, r: &Resource, namespace: &str, name: &str) -> Result<Value, Status> {
+        match self.store.get(r.storage, namespace, name) {
+            Some(v) => Ok(v.clone()),
+            None => Err(Status::not_found(&r.group, &r.plural, name)),
+        }
+    }
+
+    pub(super) fn get(&self, r: &Resource, op: &Op) -> Result<Value, Status> {
+        let rv = op.options.resource_version.as_str();
+        match rv.parse::<u64>() {
+            Err(_) if !rv.is_empty() => {
+                let m = format!(
+                    "resourceVersion: Invalid value: \"{rv}\": strconv.ParseUint: parsing \"{rv}\": invalid syntax"
+                );
+                return Err(Status::new(500, "", m));
+            }
+            Ok(n) if n > self.store.revision() => return Err(self.too_large(n)),
+            _ => {}
+        }
+        if r.kind == "ComponentStatus" {
+            return self
+                .component_statuses()
+                .into_iter()
+                .find(|c| c.name() == op.name)
+                .ok_or_else(|| Status::not_found("", "componentstatuses", &op.name));
+        }
+        Ok(self.convert(r.id, self.lookup(r, &op.namespace, &op.name)?))
+    }
+
+    pub(super) fn component_statuses(&self) -> Vec<Value> {
+        ["controller-manager", "etcd-0", "scheduler"]
+            .iter()
+            .map(|n| {
+                let message = if *n == "etcd-0" { r#"{"health":"true"}"# } else { "ok" };
+                obj!({
+                    "kind": "ComponentStatus", "apiVersion": "v1", "metadata": {"name": *n},
+                    "conditions": [{"type": "Healthy", "status": "True", "message": message}]
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn selectors(&self, r: &Resource, op: &Op) -> Result<(Selector, FieldSelector), Status> {
+        let labels = match op.options.label_selector.as_str() {
+            "" => Selector::everything(),
+            s => Selector::parse(s).map_err(|e| {
+                Status::bad_request(format!("unable to parse requirement: {e}").replace(
+                    "unable to parse requirement: unable to parse requirement: ",
+                    "unable to parse requirement: ",
+                ))
+            })?,
+        };
+        let fields = match op.options.field_selector.as_str() {
+            "" => FieldSelector::default(),
+            s => FieldSelector::parse(s).map_err(|e| Status::bad_request(e.to_string()))?,
+        };
+        for term in fields.terms.iter() {
+            let known = matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")
+                || r.rules.fields.iter().any(|(n, _)| *n == term.field);
+            if !known {
+                let m = match (r.builtin.is_some(), r.rules.fields.is_empty()) {
+                    (true, false) => format!("field label not supported: {}", term.field),
+                    _ => format!(
+                        "\"{}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                        term.field
+                    ),
+                };
+                return Err(Status::bad_request(m));
+            }
+        }
+        Ok((labels, fields))
+    }
+
+    pub(super) fn list(&self, r: &Resource, op: &Op) -> Result<Value, Status> {
+        let (labels, fields) = self.selectors(r, op)?;
+        self.check_list_version(op)?;
+        let after = self.continue_after(op)?;
+        let namespace = (!op.namespace.is_empty()).then_some(op.namespace.as_str());
+        let mut items: Vec<Value> = Vec::new();
+        let mut last: Option<Name> = None;
+        let mut rest = 0;
+        let limit = if op.options.limit == 0 { usize::MAX } else { op.options.limit };
+        if r.kind == "ComponentStatus" {
+            items = self.component_statuses();
+        }
+        for (name, v) in self.store.list(r.storage, namespace, after) {
+            if items.len() == limit {
+                rest += 1;
+                continue;
+            }
+            if (labels.is_empty() || labels.matches(v.labels()))
+                && (fields.is_empty() || self.matches_fields(r.id, &fields, v))
+            {
+                items.push(self.convert(r.id, v.clone()));
+            }
+            last = Some(name.clone());
+        }
+        let revision = self.store.revision().max(1).to_string();
+        let mut meta = obj!({"resourceVersion": revision.as_str()});
+        if rest > 0
+            && let Some((ns, name)) = last
+        {
+            let token = obj!({"v": "meta.k8s.io/v1", "rv": self.store.revision(), "start": format!("{ns}/{name}\u{0}")});
+            meta.insert("continue", B64.encode(token.to_json()));
+            if labels.is_empty() && fields.is_empty() {
+                meta.insert("remainingItemCount", rest);
+            }
+        }
+        let kind = format!("{}List", r.kind);
+        Ok(obj!({"kind": kind, "apiVersion": r.api_version(), "metadata": meta, "items": items}))
+    }
+
+    pub(super) fn continue_after(&self, op: &Op) -> Result<Option<Name>, Status> {
+        let token = &op.options.continue_token;
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let wrong =
+            |m: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {m}"));
+        let bad = || wrong("illegal base64 data");
+        let text = B64.decode(token.trim_end_matches('=')).map_err(|_| bad())?;
+        let (v, _) = api::parse_json(&String::from_utf8_lossy(&text)).map_err(|e| wrong(&e.message))?;
+        let start = v.get("start").text().trim_end_matches('\u{0}');
+        let (ns, name) = start.split_once('/').ok_or_else(bad)?;
+        Ok(Some((ns.into(), name.into())))
+    }
+
+    pub(super) fn check_list_version(&self, op: &Op) -> Result<(), Status> {
+        let (rv, how) = (op.options.resource_version.as_str(), op.options.resource_version_match.as_str());
+        let invalid = |field: &str, text: String| {
+            let mut e = Errors::default();
+            let at = At::Path(field);
+            if text.starts_with("Forbidden") {
+                e.forbidden(&at, text.trim_start_matches("Forbidden: "));
+            } else {
+                e.invalid(&at, rv, &text);
+            }
+            Status::invalid("meta.k8s.io", "ListOptions", "", &e)
+        };
+        if !how.is_empty() {
+            if rv.is_empty() {
+                return Err(invalid(
+                    "resourceVersionMatch",
+                    "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided".into(),
+                ));
+            }
+            if !op.options.continue_token.is_empty() {
+                return Err(invalid(
+                    "resourceVersionMatch",
+                    "Forbidden: resourceVersionMatch is forbidden when continue is provided".into(),
+                ));
+            }
+            if how == "Exact" && rv == "0" {
+                return Err(invalid(
+                    "resourceVersionMatch",
+                    "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"".into(),
+                ));
+            }
+            if how != "Exact" && how != "NotOlderThan" {
+                let mut e = Errors::default();
+                e.not_supported(&At::Path("resourceVersionMatch"), how, &["Exact", "NotOlderThan", ""]);
+                return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &e));
+            }
+        }
+        if op.options.send_initial_events == Some(true) && op.verb == Verb::List {
+            return Err(invalid(
+                "sendInitialEvents",
+                "Forbidden: sendInitialEvents is forbidden for list".into(),
+            ));
+        }
+        if !rv.is_empty() && rv.parse::<u64>().is_err() {
+            return Err(Status::bad_request(format!(
+                "invalid resource version: resourceVersion: Invalid value: \"{rv}\": strconv.ParseUint: parsing \"{rv}\": \
+                 invalid syntax"
+            )));
+        }
+        if let Ok(n) = rv.parse::<u64>()
+            && n > self.store.revision()
+        {
+            return Err(self.too_large(n));
+        }
+        Ok(())
+    }
+
+    /// 504: a revision that is not there yet.
+    pub(super) fn too_large(&self, n: u64) -> Status {
+        let m = format!("Timeout: Too large resource version: {n}, current: {}", self.store.revision());
+        let mut s = Status::new(504, "Timeout", m);
+        s.details = obj!({
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1
+        });
+        s.with_details = true;
+        s
+    }
+
+    /// Opens a watch; authorization is done.
+    pub(crate) fn open_watch(&mut self, cx: &Cx, op: &Op) -> Result<Watch, Status> {
+        let r = self.registry.get(op.res).clone();
+        let (labels, fields) = self.selectors(&r, op)?;
+        let rv = op.options.resource_version.as_str();
+        let mut w = Watch::new(op.res, self.store.revision());
+        w.namespace = (!op.namespace.is_empty()).then(|| op.namespace.clone());
+        w.name = (!op.name.is_empty()).then(|| op.name.clone());
+        w.labels = labels;
+        w.fields = fields;
+        w.bookmarks = op.options.bookmarks;
+        w.until = op.options.timeout_s.map(|s| cx.now + core::time::Duration::from_secs(s));
+        let streamed = op.options.send_initial_events == Some(true);
+        if rv.is_empty() || rv == "0" || streamed {
+            let mut list = op.clone();
+            list.verb = Verb::List;
+            list.options = Default::default();
+            list.options.label_selector = op.options.label_selector.clone();
+            list.options.field_selector = op.options.field_selector.clone();
+            let all = self.list(&r, &list)?;
+            let wanted = |v: &&Value| w.name.as_ref().is_none_or(|n| n == v.name());
+            if op.options.send_initial_events != Some(false) {
+                w.initial = all.get("items").items().filter(wanted).cloned().collect();
+            }
+            w.initial_bookmark = streamed && op.options.bookmarks;
+        } else {
+            w.revision = rv.parse().map_err(|_| {
+                let mut e = Errors::default();
+                e.invalid(
+                    &At::Path("resourceVersion"),
+                    rv,
+                    &format!("strconv.ParseUint: parsing \"{rv}\": invalid syntax"),
+                );
+                Status::invalid("", "", "", &e)
+            })?;
+        }
+        Ok(w)
+    }
+}

@@ -1,0 +1,437 @@
+//! Writing: create, update, patch and server-side apply.
+
+use super::meta::{meta_immutable, validate_meta, validate_meta_update};
+use crate::admission::{self, Attempt};
+use crate::request::PatchType;
+use crate::server::Cx;
+use crate::store::Name;
+use crate::{ApiServer, Op, Resource, Status, Verb, scale};
+use api::field::{At, Errors};
+use api::{SmolStr, Value, gostruct};
+use std::sync::Arc;
+
+impl ApiServer {
+    pub(super) fn create(&mut self, cx: &mut Cx, r: &Arc<Resource>, op: Op) -> Result<Value, Status> {
+        let mut v = self.decode_object(cx, r, &op)?;
+        v = self.to_storage(r, v);
+        let s = self.registry.get(r.storage).clone();
+        if r.namespaced {
+            match v.namespace() {
+                "" => v.set(&["metadata", "namespace"], &op.namespace),
+                ns if ns != op.namespace => {
+                    return Err(Status::bad_request(
+                        "the namespace of the provided object does not match the namespace sent on the request",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        if v.at(&["metadata", "resourceVersion"]).is_some() {
+            let m = "resourceVersion should not be set on objects to be created";
+            return Err(Status::new(500, "", m));
+        }
+        self.begin(cx, &mut v);
+        self.check_definition(&s, &v)?;
+        defaults(&s, &mut v);
+        if op.options.patch != Some(PatchType::Apply) {
+            self.track(cx, r, &s, &op, Value::null(), &mut v);
+        }
+        if s.kind == "CertificateSigningRequest" {
+            v.set(&["spec", "username"], &cx.user.name);
+            v.set(&["spec", "groups"], cx.user.groups.iter().collect::<Value>());
+        }
+        let mut attempt = Attempt { op: &op, r: &s, old: Value::Null, new: v };
+        admission::mutate(self, cx, &mut attempt)?;
+        v = attempt.new;
+        (s.rules.prepare)(&mut v, None);
+        if s.builtin.is_none() && self.has_subresource(&s, "status") {
+            v.remove(&["status"]);
+        }
+        if s.rules.generation || s.builtin.is_none() {
+            v.set(&["metadata", "generation"], 1);
+        }
+        if let Some(ty) = s.ty {
+            gostruct::fill(ty, &mut v);
+        }
+        self.name_it(&s, &mut v);
+        self.allocate(&s, &mut v, None)?;
+        let mut errors = Errors::default();
+        validate_meta(&s, &v, &mut errors);
+        (s.rules.validate)(&v, &mut errors);
+        crate::custom::validate(&s, &v, None, &mut errors);
+        if !errors.is_empty() {
+            self.free_unused(&s, &v, None);
+            return Err(Status::invalid(&s.group, &s.kind, v.name(), &errors));
+        }
+        (s.rules.warnings)(&v, None, &mut cx.warnings);
+        let attempt = Attempt { op: &op, r: &s, old: Value::Null, new: v };
+        if let Err(e) = admission::validate(self, cx, &attempt) {
+            self.free_unused(&s, &attempt.new, None);
+            return Err(e);
+        }
+        v = attempt.new;
+        let key: Name = (v.get("metadata").get("namespace").smol(), v.get("metadata").get("name").smol());
+        if self.store.get(s.id, &key.0, &key.1).is_some() {
+            self.free_unused(&s, &v, None);
+            return Err(Status::already_exists(&s.group, &s.plural, &key.1));
+        }
+        if op.options.dry_run {
+            self.free_unused(&s, &v, None);
+            return Ok(self.convert(r.id, v));
+        }
+        let v = self.commit(cx, &s, key, v);
+        self.after_write(cx, &s, None, Some(&v));
+        Ok(self.convert(r.id, v))
+    }
+
+    pub(super) fn to_storage(&self, r: &Resource, v: Value) -> Value {
+        if r.storage == r.id { v } else { scale::convert_back(r, self.registry.get(r.storage), v) }
+    }
+
+    /// What the server sets on a new object whoever sends it.
+    pub(super) fn begin(&mut self, cx: &Cx, v: &mut Value) {
+        let uid = self.chance.uuid();
+        let time = self.timestamp(cx.now);
+        let meta = v.slot(&["metadata"]);
+        meta.insert("uid", uid);
+        meta.insert("creationTimestamp", time);
+        for k in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
+            meta.remove(&[k]);
+        }
+    }
+
+    pub(super) fn name_it(&mut self, r: &Resource, v: &mut Value) {
+        let meta = v.get("metadata");
+        if meta.get("name").text().is_empty() && !meta.get("generateName").text().is_empty() {
+            // Models: `names.SimpleNameGenerator`: 63 characters in all, five of them random.
+            let base: String = meta.get("generateName").text().chars().take(58).collect();
+            let name = loop {
+                let name = base.clone() + &self.chance.suffix(5);
+                if self.store.get(r.id, v.namespace(), &name).is_none() {
+                    break name;
+                }
+            };
+            v.set(&["metadata", "name"], name);
+        }
+    }
+
+    /// Update, patch and apply, of an object or a subresource.
+    pub(super) fn change(&mut self, cx: &mut Cx, r: &Arc<Resource>, op: Op) -> Result<(u16, Value), Status> {
+        let s = self.registry.get(r.storage).clone();
+        let old = match self.store.get(s.id, &op.namespace, &op.name) {
+            Some(v) => v.clone(),
+            None if op.options.patch == Some(PatchType::Apply) && op.sub.is_empty() => {
+                return self.apply_create(cx, r, op).map(|v| (201, v));
+            }
+            // An update of what does not exist is NotFound even for a body that would not decode.
+            None => return Err(Status::not_found(&r.group, &r.plural, &op.name)),
+        };
+        if op.sub == "scale" {
+            let current = self.scale_of(&s, &old);
+            let wanted = match op.verb {
+                Verb::Patch => self.patched(cx, r, &op, &current)?,
+                _ => op.body.clone(),
+            };
+            let new = self.with_scale(&s, &op, &old, &wanted)?;
+            let mut op = op;
+            op.sub = SmolStr::default();
+            let v = self.replace(cx, r, &s, &op, old, new)?;
+            return Ok((200, self.scale_of(&s, &v)));
+        }
+        let shown = self.convert(r.id, old.clone());
+        let new = match op.verb {
+            Verb::Patch => {
+                let mut patched = op.clone();
+                patched.body = self.patched(cx, r, &op, &shown)?;
+                patched.options.duplicates = Vec::new();
+                self.decode_object(cx, r, &patched)?
+            }
+            _ => self.decode_object(cx, r, &op)?,
+        };
+        let name = new.name();
+        if name != op.name.as_str() {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                op.name
+            )));
+        }
+        if r.namespaced && !new.namespace().is_empty() && new.namespace() != op.namespace.as_str() {
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        let new = self.to_storage(r, new);
+        let v = self.replace(cx, r, &s, &op, old, new)?;
+        Ok((200, self.convert(r.id, v)))
+    }
+
+    /// The object after a patch.
+    pub(super) fn patched(
+        &mut self,
+        cx: &mut Cx,
+        r: &Resource,
+        op: &Op,
+        current: &Value,
+    ) -> Result<Value, Status> {
+        let bad = |m: String| Status::bad_request(m);
+        match op.options.patch {
+            Some(PatchType::Json) => api::patch::json_patch(current, &op.body).map_err(|_| {
+                let m = "the server rejected our request due to an error in our request";
+                Status::new(422, "Invalid", m)
+            }),
+            Some(PatchType::Merge) => Ok(api::patch::merge(current, &op.body)),
+            Some(PatchType::Strategic) => match r.ty {
+                Some(ty) => {
+                    api::patch::strategic(current, &op.body, Some(ty)).map_err(|e| bad(e.to_string()))
+                }
+                None => Err(Status::unsupported_media_type(
+                    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+                )),
+            },
+            Some(PatchType::Apply) => {
+                check_apply(op)?;
+                self.applied(cx, r, op, current)
+            }
+            None => Err(Status::method_not_allowed()),
+        }
+    }
+
+    /// Server-side apply of what does not exist yet.
+    pub(super) fn apply_create(
+        &mut self,
+        cx: &mut Cx,
+        r: &Arc<Resource>,
+        mut op: Op,
+    ) -> Result<Value, Status> {
+        check_apply(&op)?;
+        if op.body.name().is_empty() {
+            op.body.set(&["metadata", "name"], op.name.clone());
+        }
+        op.body = self.applied(cx, r, &op, Value::null())?;
+        op.verb = Verb::Create;
+        self.create(cx, r, op)
+    }
+
+    /// Stores a changed object after the rest of the pipeline.
+    pub(super) fn replace(
+        &mut self,
+        cx: &mut Cx,
+        r: &Resource,
+        s: &Arc<Resource>,
+        op: &Op,
+        old: Value,
+        mut new: Value,
+    ) -> Result<Value, Status> {
+        self.check_preconditions(r, op, &old, &new)?;
+        let mut early = Errors::default();
+        meta_immutable(&new, &old, &mut early);
+        if !early.is_empty() {
+            return Err(Status::invalid(&s.group, &s.kind, &op.name, &early));
+        }
+        keep_meta(&mut new, &old);
+        if op.sub == "status" || op.sub == "approval" {
+            new = status_only(&old, &new);
+        } else if op.sub == "ephemeralcontainers" || op.sub == "resize" {
+            let keep = new.clone();
+            new = old.clone();
+            for key in if op.sub == "resize" {
+                &["containers", "initContainers"][..]
+            } else {
+                &["ephemeralContainers"][..]
+            } {
+                if keep.at(&["spec", key]).is_some() {
+                    new.set(&["spec", key], keep.at(&["spec", key]));
+                }
+            }
+        } else if op.sub == "finalize" {
+            let finalizers = new.at(&["spec", "finalizers"]).clone();
+            new = old.clone();
+            new.set(&["spec", "finalizers"], finalizers);
+        }
+        defaults(s, &mut new);
+        if op.options.patch != Some(PatchType::Apply) {
+            self.track(cx, r, s, op, &old, &mut new);
+        }
+        let mut attempt = Attempt { op, r: s, old, new };
+        admission::mutate(self, cx, &mut attempt)?;
+        let Attempt { old, mut new, .. } = attempt;
+        if op.sub.is_empty() {
+            (s.rules.prepare)(&mut new, Some(&old));
+            if s.builtin.is_none() && self.has_subresource(s, "status") {
+                match old.get("status") {
+                    Value::Null => {
+                        new.remove(&["status"]);
+                    }
+                    status => new.insert("status", status),
+                }
+            }
+            self.allocate(s, &mut new, Some(&old))?;
+        }
+        if let Some(ty) = s.ty {
+            gostruct::fill(ty, &mut new);
+        }
+        if (s.rules.generation || s.builtin.is_none()) && op.sub != "status" {
+            let mut generation = old.generation();
+            let changed = match s.builtin {
+                Some(_) => new.get("spec") != old.get("spec"),
+                None => custom_spec_changed(&old, &new),
+            };
+            if changed {
+                generation += 1;
+            }
+            if generation > 0 {
+                new.set(&["metadata", "generation"], generation);
+            }
+        }
+        let mut errors = Errors::default();
+        validate_meta_update(&new, &old, &mut errors);
+        if op.sub == "status" {
+            (s.rules.validate_status)(&new, &old, &mut errors);
+        } else if op.sub.is_empty() {
+            validate_meta(s, &new, &mut errors);
+            (s.rules.validate)(&new, &mut errors);
+            (s.rules.validate_update)(&new, &old, &mut errors);
+        } else if op.sub == "ephemeralcontainers" {
+            api::kinds::pod::ephemeral_update(&new, &old, &mut errors);
+            (s.rules.validate)(&new, &mut errors);
+        }
+        if errors.is_empty() || op.sub != "status" {
+            crate::custom::validate(s, &new, Some(&old), &mut errors);
+        }
+        if !errors.is_empty() {
+            self.free_unused(s, &new, Some(&old));
+            return Err(Status::invalid(&s.group, &s.kind, &op.name, &errors));
+        }
+        if op.sub.is_empty() {
+            (s.rules.warnings)(&new, Some(&old), &mut cx.warnings);
+        }
+        let attempt = Attempt { op, r: s, old, new };
+        admission::validate(self, cx, &attempt)?;
+        let Attempt { old, new, .. } = attempt;
+        // A write that changes nothing makes no revision.
+        if new == old || op.options.dry_run {
+            return Ok(new);
+        }
+        let key: Name = (op.namespace.clone(), op.name.clone());
+        if self.may_vanish(s, &new) {
+            let v = self.uncommit(cx, s, &key).unwrap_or(new);
+            self.after_write(cx, s, Some(&old), None);
+            return Ok(v);
+        }
+        let v = self.commit(cx, s, key, new);
+        self.after_write(cx, s, Some(&old), Some(&v));
+        Ok(v)
+    }
+
+    /// Whether a terminating object has nothing left that holds it.
+    pub(super) fn may_vanish(&self, s: &Resource, v: &Value) -> bool {
+        v.is_terminating()
+            && v.at(&["metadata", "finalizers"]).is_empty()
+            && match s.kind.as_str() {
+                "Namespace" => v.at(&["spec", "finalizers"]).is_empty(),
+                // Pods wait for their kubelet unless no grace is left.
+                "Pod" => v.at(&["metadata", "deletionGracePeriodSeconds"]).int() == 0,
+                _ => true,
+            }
+    }
+
+    pub(super) fn check_preconditions(
+        &self,
+        r: &Resource,
+        op: &Op,
+        old: &Value,
+        new: &Value,
+    ) -> Result<(), Status> {
+        let (rv, uid) = (new.at(&["metadata", "resourceVersion"]).text(), new.uid());
+        if !uid.is_empty() && uid != old.uid() {
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+                 Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                r.plural,
+                if op.namespace.is_empty() {
+                    op.name.to_string()
+                } else {
+                    format!("{}/{}", op.namespace, op.name)
+                },
+                old.uid()
+            );
+            return Err(Status::conflict(&r.group, &r.plural, &op.name, &why));
+        }
+        if rv.is_empty() {
+            // Some kinds cannot be replaced blindly.
+            return Ok(());
+        }
+        if rv.parse::<u64>().is_err() {
+            let mut e = Errors::default();
+            e.invalid(&At::Path("metadata.resourceVersion"), rv, "must be an unsigned integer");
+            return Err(Status::invalid(&r.group, &r.kind, &op.name, &e));
+        }
+        if rv != old.at(&["metadata", "resourceVersion"]).text() {
+            return Err(Status::stale(&r.group, &r.plural, &op.name));
+        }
+        Ok(())
+    }
+}
+
+/// Who applies must say who it is. Models: `ValidatePatchOptions`.
+pub(super) fn check_apply(op: &Op) -> Result<(), Status> {
+    let mut e = Errors::default();
+    if op.options.field_manager.is_empty() {
+        e.required(&At::Path("fieldManager"), "is required for apply patch");
+        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &e));
+    }
+    Ok(())
+}
+
+pub(super) fn defaults(s: &Resource, v: &mut Value) {
+    (s.rules.defaults)(v);
+    if s.builtin.is_none() {
+        api::structural::default(crate::custom::schema_of(s), v);
+    }
+}
+
+pub(super) fn keep_meta(new: &mut Value, old: &Value) {
+    let meta = old.get("metadata");
+    for k in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "resourceVersion",
+        "namespace",
+    ] {
+        let value = meta.get(k);
+        if value.is_some() {
+            new.set(&["metadata", k], value);
+        } else {
+            new.remove(&["metadata", k]);
+        }
+    }
+    if new.at(&["metadata", "generateName"]).is_null() && meta.get("generateName").is_some() {
+        new.set(&["metadata", "generateName"], meta.get("generateName"));
+    }
+}
+
+/// The old object with the new one's status and the metadata that status updates may change.
+pub(super) fn status_only(old: &Value, new: &Value) -> Value {
+    let mut v = new.clone();
+    for (k, _) in new.entries() {
+        if !matches!(k.as_str(), "status" | "metadata" | "kind" | "apiVersion") {
+            v.remove(&[k]);
+        }
+    }
+    for (k, value) in old.entries() {
+        if !matches!(k.as_str(), "status" | "metadata" | "kind" | "apiVersion") {
+            v.insert(k, value);
+        }
+    }
+    v
+}
+
+pub(super) fn custom_spec_changed(old: &Value, new: &Value) -> bool {
+    let body = |v: &Value| -> Value {
+        v.entries().filter(|(k, _)| !matches!(k.as_str(), "metadata" | "status")).collect()
+    };
+    body(old) != body(new)
+}
