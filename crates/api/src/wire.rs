@@ -5,6 +5,8 @@
 //! `apiserver`.
 
 use crate::{SmolStr, Value};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use std::sync::Arc;
 
 /// An HTTP method.
@@ -84,6 +86,32 @@ pub enum Credentials {
     },
 }
 
+impl Credentials {
+    /// What an `Authorization` header shows: a bearer token or a name with its password.
+    pub fn of_header(value: &str) -> Option<Credentials> {
+        if let Some(token) = value.strip_prefix("Bearer ") {
+            return Some(Credentials::Bearer(token.into()));
+        }
+        let text = String::from_utf8(BASE64_STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
+        let (user, password) = text.split_once(':')?;
+        Some(Credentials::Basic { user: user.into(), password: password.into() })
+    }
+}
+
+/// Undoes the `%XX` of a URL's part, and in a query the `+` that stands for a space. What is no escape stays.
+pub fn unescape(s: &str, query: bool) -> String {
+    let b = s.as_bytes();
+    let mut out = Vec::with_capacity(b.len());
+    let mut i = 0;
+    while let Some(c) = b.get(i) {
+        let hex =
+            (*c == b'%').then(|| s.get(i + 1..i + 3)).flatten().and_then(|h| u8::from_str_radix(h, 16).ok());
+        out.push(hex.unwrap_or(if query && *c == b'+' { b' ' } else { *c }));
+        i += if hex.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// A request to the API server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -112,6 +140,17 @@ impl Request {
             body: Body::Empty,
             credentials: Credentials::Anonymous,
         }
+    }
+
+    /// A request with the path and the query of an HTTP request's target, which are undone of their escapes.
+    pub fn of_target(method: Method, target: &str) -> Request {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut r = Request::new(method, unescape(path, false));
+        for pair in query.split('&').filter(|p| !p.is_empty()) {
+            let (k, v) = pair.split_once('=').unwrap_or((pair, ""));
+            r.query.push((unescape(k, true).into(), unescape(v, true)));
+        }
+        r
     }
 
     /// `GET path`
@@ -197,4 +236,25 @@ pub enum Message {
     Resize(u16, u16),
     /// No more data on this channel.
     Close(u8),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets() {
+        let r = Request::of_target(Method::Get, "/a%2Fb/c+d?x=1%2B1&y=a+b&z&w=%zz%");
+        assert_eq!(r.path, "/a/b/c+d");
+        let q: Vec<(&str, &str)> = r.query.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(q, [("x", "1+1"), ("y", "a b"), ("z", ""), ("w", "%zz%")]);
+    }
+
+    #[test]
+    fn authorization() {
+        assert_eq!(Credentials::of_header("Bearer t"), Some(Credentials::Bearer("t".into())));
+        let basic = Credentials::Basic { user: "joe".into(), password: "pw:x".into() };
+        assert_eq!(Credentials::of_header("Basic am9lOnB3Ong="), Some(basic));
+        assert_eq!(Credentials::of_header("Basic ?"), None);
+    }
 }

@@ -6,24 +6,19 @@ use apiserver::{ApiServer, Registry};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, request::Parts};
 use axum::response::Response;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 
 /// A request as the server takes it. Without credentials the caller is the cluster's administrator: the front listens
 /// on the loopback only.
 pub(crate) fn request(parts: &Parts, body: &[u8]) -> Result<Request, String> {
     let method = Method::parse(parts.method.as_str()).ok_or("unsupported method")?;
-    let mut r = Request::new(method, decode(parts.uri.path()));
-    for pair in parts.uri.query().unwrap_or("").split('&').filter(|p| !p.is_empty()) {
-        let (k, v) = pair.split_once('=').unwrap_or((pair, ""));
-        r.query.push((decode(&k.replace('+', " ")).into(), decode(&v.replace('+', " "))));
-    }
+    let target = parts.uri.path_and_query().map_or(parts.uri.path(), |t| t.as_str());
+    let mut r = Request::of_target(method, target);
     r.credentials =
         Credentials::Certificate { name: "kubernetes-admin".into(), groups: vec!["system:masters".into()] };
     for (name, value) in &parts.headers {
         let Ok(value) = value.to_str() else { continue };
         if name == "authorization" {
-            r.credentials = credentials(value);
+            r.credentials = Credentials::of_header(value).unwrap_or_default();
         }
         r.headers.push((SmolStr::new(name.as_str()), value.to_owned()));
     }
@@ -36,31 +31,6 @@ pub(crate) fn request(parts: &Parts, body: &[u8]) -> Result<Request, String> {
         };
     }
     Ok(r)
-}
-
-fn credentials(header: &str) -> Credentials {
-    if let Some(token) = header.strip_prefix("Bearer ") {
-        return Credentials::Bearer(token.into());
-    }
-    let basic = header.strip_prefix("Basic ").and_then(|b| BASE64_STANDARD.decode(b).ok());
-    match basic.and_then(|b| String::from_utf8(b).ok()).as_deref().and_then(|s| s.split_once(':')) {
-        Some((user, password)) => Credentials::Basic { user: user.into(), password: password.into() },
-        None => Credentials::Anonymous,
-    }
-}
-
-fn decode(s: &str) -> String {
-    let mut out = Vec::with_capacity(s.len());
-    let b = s.as_bytes();
-    let mut i = 0;
-    while i < b.len() {
-        let hex = (b[i] == b'%')
-            .then(|| s.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok()))
-            .flatten();
-        out.push(hex.unwrap_or(b[i]));
-        i += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// A plain text answer.

@@ -5,7 +5,6 @@
 
 use crate::programs::server::{Incoming, Server};
 use api::wire::{Body, Credentials, Message, Method, Request, Response};
-use base64::Engine as _;
 use core::task::Poll;
 use shell::http::{self, Headers};
 use shell::sys::Sys;
@@ -140,47 +139,19 @@ fn head(r: &Response) -> Vec<u8> {
     http::Head { line, headers }.to_bytes()
 }
 
-fn unescape(s: &str, plus: bool) -> String {
-    let b = s.as_bytes();
-    let mut out = Vec::with_capacity(b.len());
-    let mut i = 0;
-    while let Some(c) = b.get(i) {
-        let hex =
-            (*c == b'%').then(|| s.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok())).flatten();
-        out.push(hex.unwrap_or(if plus && *c == b'+' { b' ' } else { *c }));
-        i += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// The server's own request, and whether the connection stays open.
 fn request(i: &Incoming) -> Option<(Request, bool)> {
     let r = i.request.as_ref()?;
-    let (path, query) = r.target.split_once('?').unwrap_or((&r.target, ""));
-    let mut q = Request::new(Method::parse(&r.method)?, unescape(path, false));
-    for pair in query.split('&').filter(|p| !p.is_empty()) {
-        let (k, v) = pair.split_once('=').unwrap_or((pair, ""));
-        q.query.push((unescape(k, true).into(), unescape(v, true)));
-    }
+    let mut q = Request::of_target(Method::parse(&r.method)?, &r.target);
     for (k, v) in &r.headers.0 {
         q.headers.push((k.to_lowercase().into(), v.clone()));
     }
-    let basic = |text: &str| {
-        let b = base64::prelude::BASE64_STANDARD.decode(text).ok()?;
-        let s = String::from_utf8(b).ok()?;
-        let (user, password) = s.split_once(':')?;
-        Some(Credentials::Basic { user: user.into(), password: password.into() })
-    };
     let shown = i.hello.as_ref().and_then(|h| {
         let name = h.user.as_deref()?.into();
         Some(Credentials::Certificate { name, groups: h.groups.iter().map(Into::into).collect() })
     });
-    let header = r.headers.get("Authorization").unwrap_or("");
-    q.credentials = match (header.strip_prefix("Bearer "), header.strip_prefix("Basic ").and_then(basic)) {
-        (Some(t), _) => Credentials::Bearer(t.into()),
-        (None, Some(b)) => b,
-        (None, None) => shown.unwrap_or_default(),
-    };
+    let told = r.headers.get("Authorization").and_then(Credentials::of_header);
+    q.credentials = told.or(shown).unwrap_or_default();
     if !r.body.is_empty() {
         q.body = Body::Bytes(r.body.clone().into());
     }

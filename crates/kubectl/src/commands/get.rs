@@ -11,7 +11,7 @@ use crate::resource::{Builder, Target, list_items};
 use crate::tabwriter::TabWriter;
 use crate::tasks::Task;
 use crate::{complete, discovery::Resource};
-use api::wire::{Message, Request};
+use api::wire::{Message, Method, Request};
 use api::{Value, gofmt, obj};
 use std::sync::Arc;
 
@@ -120,12 +120,8 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
         )));
     }
     let api = cx.api(a)?;
-    let (path, query) = raw.split_once('?').unwrap_or((raw, ""));
-    let mut r = Request::get(path);
-    for pair in query.split('&').filter(|p| !p.is_empty()) {
-        let (k, v) = pair.split_once('=').unwrap_or((pair, ""));
-        r = r.with_query(k, super::proxy::unescape(v));
-    }
+    let r = Request::of_target(Method::Get, raw);
+    let path = r.path.clone();
     let answer = api.send(cx, r)?;
     if !answer.is_ok() {
         return Err(client::failure(&answer).into());

@@ -24,7 +24,6 @@ pub mod logs;
 mod nodes;
 mod patch;
 pub mod port_forward;
-mod proxy;
 mod prune;
 mod replace;
 pub mod rollout;
