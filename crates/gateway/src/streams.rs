@@ -17,6 +17,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 const STATUS: u8 = 3;
 /// Channel of terminal sizes.
 const RESIZE: u8 = 4;
+/// How long a client may take to close its side.
+const GOODBYE: std::time::Duration = std::time::Duration::from_secs(5);
 /// In v5, says that the channel named by the next byte is closed.
 const CLOSE: u8 = 255;
 
@@ -40,21 +42,27 @@ pub(crate) async fn answer(
     }
     let mut r = convert::head(&head);
     *r.body_mut() = match &head.body {
+        _ if head.stream => streamed(heard),
         WireBody::Object(v) => Body::from(v.to_json()),
         WireBody::Bytes(b) => Body::from(b.to_vec()),
-        WireBody::Empty => Body::from_stream(futures_util::stream::unfold(heard, |mut heard| async {
-            loop {
-                match heard.recv().await? {
-                    Heard::Message(Message::Data(_, b)) => {
-                        return Some((Ok::<Bytes, Infallible>(Bytes::from(b.to_vec())), heard));
-                    }
-                    Heard::End => return None,
-                    _ => {}
-                }
-            }
-        })),
+        WireBody::Empty => Body::empty(),
     };
     r
+}
+
+/// A body of what comes until the end: a log that is followed.
+fn streamed(heard: UnboundedReceiver<Heard>) -> Body {
+    Body::from_stream(futures_util::stream::unfold(heard, |mut heard| async {
+        loop {
+            match heard.recv().await? {
+                Heard::Message(Message::Data(_, b)) => {
+                    return Some((Ok::<Bytes, Infallible>(Bytes::from(b.to_vec())), heard));
+                }
+                Heard::End => return None,
+                _ => {}
+            }
+        }
+    }))
 }
 
 async fn bridge(mut socket: ws::WebSocket, handle: Handle, id: u64, mut heard: UnboundedReceiver<Heard>) {
@@ -82,8 +90,12 @@ async fn bridge(mut socket: ws::WebSocket, handle: Handle, id: u64, mut heard: U
         }
     }
     handle.hang_up(id).await;
-    // The client may be gone already.
-    let _ = socket.send(ws::Message::Close(None)).await;
+    // A client takes any other end than a normal one for a failure. It may be gone already.
+    let end = ws::CloseFrame { code: ws::close_code::NORMAL, reason: ws::Utf8Bytes::default() };
+    if socket.send(ws::Message::Close(Some(end))).await.is_ok() {
+        // The connection stays until the client has read everything and closes too.
+        let _ = tokio::time::timeout(GOODBYE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+    }
 }
 
 fn frame(m: &Message) -> Option<Vec<u8>> {
