@@ -3,8 +3,8 @@
 //! Models: the service IP and port allocators: random picks out of the upper part of the range, so that fixed requests
 //! find the lower part free.
 
-use imbl::OrdSet;
 use sim::Stream;
+use sim::persistent::OrdSet;
 
 /// A range of integers handed out one by one. A clone shares its content.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Range {
 
     /// Takes a given value; false if it is taken already.
     pub(crate) fn take(&mut self, v: u32) -> bool {
-        self.used.insert(v).is_none()
+        self.used.insert(v)
     }
 
     /// Whether a value is taken.

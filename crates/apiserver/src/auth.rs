@@ -7,7 +7,7 @@ use crate::store::Store;
 use crate::{ApiServer, Registry};
 use api::wire::Credentials;
 use api::{SmolStr, Value};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use std::sync::Arc;
 
 /// An authenticated user.

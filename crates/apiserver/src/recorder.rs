@@ -5,7 +5,7 @@
 
 use crate::Client;
 use api::{SmolStr, Value, obj};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Instant, Seed, Stream};
 
 /// Similar events within [`WINDOW_S`] after which they are combined.
@@ -24,7 +24,7 @@ struct Recorded {
 
 #[derive(Clone, Debug, Default)]
 struct Similar {
-    messages: imbl::OrdSet<SmolStr>,
+    messages: sim::persistent::OrdSet<SmolStr>,
     last: Instant,
 }
 
@@ -142,7 +142,7 @@ impl Recorder {
         s.last = now;
         s.messages.insert(message.into());
         if s.messages.len() > SIMILAR_MAX {
-            s.messages.remove_min();
+            s.messages.pop_min();
             return format!("(combined from similar events): {message}").into();
         }
         message.into()

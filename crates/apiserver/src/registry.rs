@@ -3,7 +3,7 @@
 use api::kinds::{Column, KINDS, Kind, Rules, rules};
 use api::schema::TypeId;
 use api::{SmolStr, Value};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use std::sync::Arc;
 
 /// A resource by its place in the registry; stable for the life of a cluster.

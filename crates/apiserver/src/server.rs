@@ -59,7 +59,7 @@ pub struct ApiServer {
     pub(crate) ports: Range,
     pub(crate) rule_cache: RuleCache,
     /// Sets of managed fields by their digest, one copy for all objects.
-    pub(crate) field_sets: imbl::OrdMap<sim::Digest, Value>,
+    pub(crate) field_sets: sim::persistent::OrdMap<sim::Digest, Value>,
 }
 
 /// What a request carries through the pipeline.
@@ -86,7 +86,7 @@ impl ApiServer {
             ips: Range::new(first, size),
             ports: Range::new(port, ports),
             rule_cache: RuleCache::default(),
-            field_sets: imbl::OrdMap::new(),
+            field_sets: sim::persistent::OrdMap::new(),
         }
     }
 

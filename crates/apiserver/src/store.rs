@@ -5,7 +5,7 @@
 
 use crate::ResId;
 use api::{SmolStr, Value};
-use imbl::{OrdMap, Vector};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Cause, Instant, Limits};
 use std::sync::Arc;
 
@@ -139,12 +139,8 @@ impl Store {
             Some(t) => Some(&t.log),
             None => None,
         };
-        let start = log.map_or(0, |l| match l.binary_search_by(|c| c.revision.cmp(&after)) {
-            Ok(i) => i + 1,
-            Err(i) => i,
-        });
-        // A slice is focused from the end of the log: watchers nearly always want the newest few.
-        Some(log.into_iter().flat_map(move |l| (start..l.len()).filter_map(|i| l.get(i))))
+        let start = log.map_or(0, |l| l.partition_point(|c| c.revision <= after));
+        Some(log.into_iter().flat_map(move |l| l.iter().skip(start)))
     }
 
     /// The newest change of a resource.

@@ -2,7 +2,7 @@
 
 use crate::command::{Command, Logged};
 use crate::world::World;
-use imbl::Vector;
+use sim::persistent::Vector;
 use sim::{Duration, Instant, Limits};
 
 /// A world with its past. Checkpoints are clones: each costs what changed since the one before.

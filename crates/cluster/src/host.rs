@@ -16,7 +16,7 @@ pub(crate) struct Terminal {
     pub pid: Gpid,
 }
 
-pub(crate) type Terminals = imbl::OrdMap<u32, Terminal>;
+pub(crate) type Terminals = sim::persistent::OrdMap<u32, Terminal>;
 
 /// A command that runs without a terminal.
 #[derive(Clone, Debug)]

@@ -3,7 +3,6 @@
 use crate::world::Setup;
 use api::{SmolStr, obj};
 use apiserver::ApiServer;
-use imbl::Vector;
 use net::{Cidr, IfIndex, Net, NsId, SegmentId};
 use node::cni::{self, Cni};
 use node::kubelet::{Kubelet, Place};
@@ -13,6 +12,7 @@ use node::runtime::Runtime;
 use shell::Entry;
 use shell::fs::{MountNs, Tree};
 use shell::kernel::{Kernel, Space, SpaceId};
+use sim::persistent::Vector;
 use sim::{Duration, Instant, Seed};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

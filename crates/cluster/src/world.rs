@@ -12,12 +12,12 @@ use api::wire::{Message, Response};
 use apiserver::{ApiServer, ResId, Settings};
 use controllers::Manager;
 use controllers::runtime::Kinds;
-use imbl::{OrdMap, Vector};
 use net::Net;
 use node::fake::{FakeKubelets, FakeNode};
 use node::network::HostNetwork;
 use scheduler::Scheduler;
 use shell::kernel::{Kernel, SpaceId};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Cause, Digest, Duration, Hasher, Instant, Limits, Queue, Seed, Stream};
 use std::sync::Arc;
 

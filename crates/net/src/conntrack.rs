@@ -9,7 +9,7 @@ use crate::wire::{icmpv4, proto, tcp::Flags};
 use crate::{Counters, Icmp, Ip, L4};
 use core::fmt;
 use core::net::IpAddr;
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Duration, Instant, Limits};
 use std::sync::Arc;
 

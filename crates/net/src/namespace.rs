@@ -11,8 +11,8 @@ use crate::socket::Sockets;
 use crate::sysctl::Sysctls;
 use crate::{Cidr, Errno, IfIndex, NsId};
 use core::net::{IpAddr, Ipv4Addr};
-use imbl::{OrdMap, Vector};
 use sim::Limits;
+use sim::persistent::{OrdMap, Vector};
 use smol_str::SmolStr;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use crate::skb::Skb;
 use crate::{IfIndex, MacAddr};
 use core::fmt;
 use core::net::IpAddr;
-use imbl::{OrdMap, Vector};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Duration, Instant};
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::trace::PacketTrace;
 use crate::{Cidr, Conn, Errno, FlowId, Frame, MacAddr, Route, text};
 use core::fmt::Write;
 use core::net::IpAddr;
-use imbl::{OrdMap, Vector};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Digest, Duration, Hasher, Instant, Limits, Stream};
 use smol_str::SmolStr;
 use std::sync::Arc;

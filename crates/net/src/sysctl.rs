@@ -1,6 +1,6 @@
 //! Kernel settings of a namespace under their `sysctl` names.
 
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use smol_str::SmolStr;
 
 /// Settings that the model reads, and any others by name.

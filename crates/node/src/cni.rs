@@ -3,8 +3,8 @@
 //! Models: the CNI `bridge` plugin with `host-local` addresses, and a route controller for the other nodes. It writes
 //! interfaces, routes and rules; packets are moved by the kernel model alone.
 
-use imbl::OrdSet;
 use net::{Cidr, Errno, Net, NsId, Route, SegmentId};
+use sim::persistent::OrdSet;
 use smol_str::SmolStr;
 use std::net::{IpAddr, Ipv4Addr};
 

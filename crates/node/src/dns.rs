@@ -7,10 +7,10 @@ use crate::images::{Base, File, Image};
 use api::wire::{Credentials, Message, Request, Response};
 use api::{SmolStr, Value};
 use core::task::Poll;
-use imbl::OrdMap;
 use net::wire::dns;
 use shell::sys::{SocketKind, Sys};
 use shell::{Entry, Fd, Program, Step};
+use sim::persistent::OrdMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@
 use api::{SmolStr, Value, obj};
 use apiserver::client::Latency;
 use apiserver::{ApiServer, ChangeKind, Client, Identity, Patch, ResId, Watch};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Cause, Duration, Instant, Queue, Seed, Stream};
 
 const LEASE_PERIOD: Duration = Duration::from_secs(10);

@@ -3,12 +3,12 @@
 mod admin;
 
 use core::task::Poll;
-use imbl::OrdMap;
 use net::{ConnectOptions, Net, NsId};
 use shell::Errno;
 use shell::kernel::{Network, SocketId};
 use shell::sys::{Echo, PingReply, Shutdown, SocketKind, Wait};
 use sim::Cause;
+use sim::persistent::OrdMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[derive(Clone, Debug)]

@@ -5,11 +5,11 @@
 
 use crate::cni::Cni;
 use crate::network::{HostNetwork, SocketTable};
-use imbl::{OrdMap, Vector};
 use net::{Net, NsId};
 use shell::fs::{Cred, MountNs, Tree};
 use shell::kernel::{FileId, Gpid, Kernel, PidNsId, PipeId, Space, SpaceId, Start, TtyId};
 use shell::{Env, Errno, ExitStatus, Signal};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Cause, Epoch, Instant, Limits};
 use smol_str::SmolStr;
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 
 use api::quantity::Quantity;
 use api::{SmolStr, Value};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use std::sync::Arc;
 
 /// What a container without a cpu request counts for in scores, in millicores. Models: `DefaultMilliCPURequest`.

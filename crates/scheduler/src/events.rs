@@ -5,7 +5,7 @@
 
 use api::{SmolStr, Value, obj};
 use apiserver::Client;
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Instant, Seed, Stream};
 
 /// A series ends when nothing came for this long. Models: `finishTime`.

@@ -4,7 +4,7 @@
 //! volumes moves all unschedulable pods; upstream's per-plugin hints are finer.
 
 use api::SmolStr;
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Duration, Instant};
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use api::{SmolStr, Value, obj};
 use apiserver::client::Latency;
 use apiserver::store::Name;
 use apiserver::{ApiServer, ChangeKind, Client, Identity, ResId, Watch};
-use imbl::{OrdMap, Vector};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Cause, Duration, Instant, Seed, Stream};
 use std::sync::Arc;
 

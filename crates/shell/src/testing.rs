@@ -9,7 +9,7 @@ use crate::kernel::{Gpid, Kernel, NetNs, Network, RpcEvent, SocketId, Space, Spa
 use crate::program::Entry;
 use crate::sys::{Env, ExitStatus, PingReply, Shutdown, SocketKind, Wait};
 use core::task::Poll;
-use imbl::{OrdMap, Vector};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Duration, Epoch, Instant, Seed};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -322,7 +322,7 @@ impl LoopNet {
     }
 
     fn is_local(&self, ip: IpAddr) -> bool {
-        ip.is_loopback() || ip.is_unspecified() || self.local.contains(&ip)
+        ip.is_loopback() || ip.is_unspecified() || self.local.iter().any(|l| *l == ip)
     }
 
     fn get(&self, id: SocketId) -> Result<&Socket, Errno> {

@@ -1,4 +1,4 @@
-//! Virtual time, chance, cause and limits: the only sources of any of them in the core.
+//! Virtual time, chance, cause and limits: the only sources of any of them in the core; and collections that are values.
 //!
 //! *Invariant*: nothing in the core reads a clock, the operating system's randomness or the iteration order of a hash
 //! map. Everything takes an [`Instant`] as an argument, draws from a named [`Stream`], and waits in a [`Queue`].
@@ -6,6 +6,7 @@
 
 mod hash;
 mod limits;
+pub mod persistent;
 mod queue;
 mod random;
 mod time;

@@ -1,7 +1,7 @@
 //! The event queue: ordered by time, then by the order of insertion.
 
 use crate::Instant;
-use imbl::OrdMap;
+use crate::persistent::OrdMap;
 
 /// Events to come, each at an instant; equal instants keep the order of insertion. A clone shares its content.
 #[derive(Clone, Debug)]

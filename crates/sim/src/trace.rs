@@ -3,7 +3,7 @@
 //! *Invariant*: each record has its parent, from the key press down to the packet; the "why" views read only this.
 
 use crate::Instant;
-use imbl::Vector;
+use crate::persistent::Vector;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 

@@ -5,7 +5,7 @@
 use crate::runtime::{Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue};
 use api::{SmolStr, Value, obj};
 use apiserver::{ResId, Status};
-use imbl::{OrdMap, OrdSet};
+use sim::persistent::{OrdMap, OrdSet};
 
 /// A node of the graph: what is known of an object.
 #[derive(Clone, Debug, Default)]

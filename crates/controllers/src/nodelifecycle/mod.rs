@@ -9,7 +9,7 @@ use crate::runtime::{
 use api::kinds::scheduling::tolerates;
 use api::{SmolStr, Value, obj};
 use apiserver::{ResId, Status};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Duration, Instant};
 
 /// How long a node may be silent. Models: `--node-monitor-grace-period`.

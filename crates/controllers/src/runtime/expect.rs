@@ -2,7 +2,7 @@
 
 use super::{Key, Seen};
 use api::SmolStr;
-use imbl::{OrdMap, OrdSet};
+use sim::persistent::{OrdMap, OrdSet};
 use sim::{Duration, Instant};
 
 /// Expectations that are not met are dropped after this. Models: `ExpectationsTimeout`.

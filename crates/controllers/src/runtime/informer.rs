@@ -3,7 +3,7 @@
 use api::Value;
 use apiserver::store::Name;
 use apiserver::{ApiServer, ChangeKind, ResId, Watch};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Cause, Instant};
 
 /// A change as handlers see it. Exactly one of the two is null for an addition or a deletion.

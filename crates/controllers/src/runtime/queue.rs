@@ -1,7 +1,7 @@
 //! Work queues: each key once, with back-off for those that failed.
 
 use api::SmolStr;
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Cause, Duration, Instant};
 
 /// Namespace and name of what is to be reconciled.
@@ -71,7 +71,7 @@ impl WorkQueue {
     }
 
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(Key, Cause)> {
-        let first = self.waiting.get_min()?.0;
+        let first = *self.waiting.get_min()?.0;
         if first.0 > now {
             return None;
         }

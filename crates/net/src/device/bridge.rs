@@ -2,7 +2,7 @@
 
 use super::IfIndex;
 use crate::MacAddr;
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Duration, Instant, Limits};
 
 /// Seconds after which a learned station is forgotten.

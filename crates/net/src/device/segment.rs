@@ -2,7 +2,7 @@
 
 use super::IfIndex;
 use crate::{MacAddr, NsId};
-use imbl::{OrdMap, OrdSet, Vector};
+use sim::persistent::{OrdMap, OrdSet, Vector};
 use sim::{Duration, Limits};
 use smol_str::SmolStr;
 

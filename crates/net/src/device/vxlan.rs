@@ -3,8 +3,8 @@
 use crate::MacAddr;
 use crate::wire::vxlan::PORT;
 use core::net::IpAddr;
-use imbl::{OrdMap, OrdSet};
 use sim::Limits;
+use sim::persistent::{OrdMap, OrdSet};
 
 /// Bytes that the encapsulation costs: outer IP, UDP, VXLAN and inner Ethernet headers.
 pub(crate) const OVERHEAD_BYTES: u32 = 50;
@@ -48,7 +48,7 @@ impl Vxlan {
     /// Removes a remote end.
     pub fn remove(&mut self, mac: MacAddr, remote: IpAddr) -> bool {
         let Some(ends) = self.fdb.get_mut(&mac) else { return false };
-        let was = ends.remove(&remote).is_some();
+        let was = ends.remove(&remote);
         if ends.is_empty() {
             self.fdb.remove(&mac);
         }

@@ -9,7 +9,7 @@ use crate::trace::What;
 use crate::wire::tcp::Flags;
 use crate::{Icmp, Ip, L4};
 use core::net::IpAddr;
-use imbl::{OrdMap, Vector};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Instant, Stream};
 use smol_str::SmolStr;
 use std::sync::Arc;

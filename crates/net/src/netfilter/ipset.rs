@@ -5,8 +5,8 @@
 use crate::{Cidr, Ip};
 use core::fmt;
 use core::net::IpAddr;
-use imbl::OrdSet;
 use sim::Limits;
+use sim::persistent::OrdSet;
 
 /// The kinds of sets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,12 +103,12 @@ impl IpSet {
         e.net2 = e.net2.map(Cidr::network);
         let len = if self.kind == SetType::IpPortNet { e.net2.map_or(0, |n| n.len) } else { e.net.len };
         self.lens |= 1 << len.min(63);
-        self.members.insert(e).is_none()
+        self.members.insert(e)
     }
 
     /// Removes a member; `false` if it was not there.
     pub fn remove(&mut self, e: &SetEntry) -> bool {
-        self.members.remove(e).is_some()
+        self.members.remove(e)
     }
 
     /// Empties the set.

@@ -5,8 +5,8 @@
 
 use super::parse::{Parsed, Problem};
 use super::rule::*;
-use imbl::{OrdMap, Vector};
 use sim::Limits;
+use sim::persistent::{OrdMap, Vector};
 use smol_str::SmolStr;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! A queue of bytes made of shared pieces: cheap to clone, cheap to cut.
 
 use crate::Bytes;
-use imbl::Vector;
+use sim::persistent::Vector;
 
 /// Bytes in order.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use crate::stack::Core;
 use crate::wire::{proto, udp};
 use crate::{Bytes, Errno, Icmp, L4, Net, NsId, Payload, TcpState};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use imbl::Vector;
+use sim::persistent::Vector;
 use sim::{Cause, Duration, Instant, Limits};
 use std::sync::Arc;
 

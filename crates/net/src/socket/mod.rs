@@ -17,7 +17,7 @@ use crate::trace::{DropCause, FlowId};
 use crate::wire::{icmpv4, proto, tcp::Flags, tcp::Repr};
 use crate::{Bytes, Errno, Icmp, Ip, L4, Payload};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use imbl::{OrdMap, Vector};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Cause, Instant, Limits};
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -375,7 +375,7 @@ impl Namespace {
         if let (Some(parent), SockKind::Tcp(_)) = (s.parent, &s.kind)
             && let Ok(Socket { kind: SockKind::Listen(l), .. }) = self.sockets.get_mut(parent)
         {
-            match l.accept.index_of(&id) {
+            match l.accept.iter().position(|s| *s == id) {
                 Some(i) => {
                     l.accept.remove(i);
                 }

@@ -9,7 +9,7 @@
 use super::buffer::Buffer;
 use crate::wire::tcp::{Flags, Repr};
 use crate::{Bytes, Errno};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use sim::{Duration, Instant, Limits};
 
 const SYN_RTO: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use crate::socket::SocketId;
 use crate::trace::{DropCause, FlowId, Recording, What};
 use crate::{Frame, NsId};
 use core::net::IpAddr;
-use imbl::{OrdMap, Vector};
+use sim::persistent::{OrdMap, Vector};
 use sim::{Cause, Duration, Instant, Limits, Queue, Stream};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;

@@ -83,7 +83,7 @@ impl Namespace {
 
     fn peer(&mut self, now: Instant, addr: IpAddr) -> Peer {
         if self.peers.len() >= PEERS_MAX {
-            self.peers = imbl::OrdMap::new();
+            self.peers = sim::persistent::OrdMap::new();
         }
         self.peers.get(&addr).copied().unwrap_or(Peer {
             tokens: ERROR_EVERY * ERROR_BURST,

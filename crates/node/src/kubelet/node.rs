@@ -2,7 +2,7 @@
 
 use api::{SmolStr, Value, obj};
 use apiserver::{ApiServer, ResId};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use std::net::IpAddr;
 
 /// Whether the API has the node as lost.

@@ -3,8 +3,8 @@
 use super::{Cx, env};
 use crate::runtime::{Runtime, Volume};
 use api::{SmolStr, Value, obj};
-use imbl::OrdMap;
 use shell::fs::Tree;
+use sim::persistent::OrdMap;
 use std::net::IpAddr;
 
 /// Makes all volumes of a pod.

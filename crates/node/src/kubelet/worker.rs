@@ -7,8 +7,8 @@ use super::probe::Probe;
 use super::{Cx, status, volumes};
 use crate::runtime::{Log, Runtime, Sandbox, Volume, exit_code};
 use api::{SmolStr, Value, obj};
-use imbl::OrdMap;
 use shell::kernel::{Ended, Gpid};
+use sim::persistent::OrdMap;
 use sim::{Cause, Duration, Instant};
 use std::sync::Arc;
 

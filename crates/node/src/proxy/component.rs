@@ -8,8 +8,8 @@ use super::service::{
 };
 use api::{SmolStr, Value};
 use apiserver::{ApiServer, ChangeKind, ResId, Watch};
-use imbl::OrdMap;
 use net::{Net, NsId, TableName};
+use sim::persistent::OrdMap;
 use sim::{Duration, Instant, Stream};
 use std::collections::BTreeSet;
 

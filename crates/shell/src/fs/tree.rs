@@ -2,7 +2,7 @@
 
 use super::{NAME_BYTES_MAX, binary};
 use crate::sys::{FileType, Stat};
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use super::{Content, Cred, Device, Ino, Inode, Kind, LINKS_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX, Tree, cap};
 use crate::Errno;
 use crate::sys::{DirEntry, MountInfo, Stat};
-use imbl::OrdMap;
 use sim::Limits;
+use sim::persistent::OrdMap;
 use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct Mount {
 pub struct MountNs {
     root: Mount,
     mounts: OrdMap<Node, Mount>,
-    order: imbl::Vector<Node>,
+    order: sim::persistent::Vector<Node>,
 }
 
 impl MountNs {
@@ -58,7 +58,7 @@ impl MountNs {
         MountNs {
             root: Mount { node: root, target: "/".into(), read_only },
             mounts: OrdMap::new(),
-            order: imbl::Vector::new(),
+            order: sim::persistent::Vector::new(),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::fs::{FsId, MountNs, Vfs};
 use crate::program::{Entry, Step};
 use crate::sys::{ExitStatus, Message, Pid};
 use file::{OpenFile, Pipe};
-use imbl::{OrdMap, OrdSet, Vector};
+use sim::persistent::{OrdMap, OrdSet, Vector};
 use sim::{Duration, Epoch, Instant, Limits, Stream};
 use smol_str::SmolStr;
 use std::collections::BTreeSet;
@@ -332,7 +332,7 @@ impl Kernel {
 
     /// Whether that terminal has new output or lost its last process; asked once.
     pub fn take_tty_output_of(&mut self, id: TtyId) -> bool {
-        self.tty_outputs.remove(&id).is_some()
+        self.tty_outputs.remove(&id)
     }
 
     /// A terminal that has new output or lost its last process.

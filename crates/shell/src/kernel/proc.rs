@@ -4,7 +4,7 @@ use super::{Gpid, Kernel};
 use crate::fs::{Device, Inode, Kind, Tree};
 use crate::sys::{ProcessInfo, ProcessState};
 use core::fmt::Write;
-use imbl::OrdMap;
+use sim::persistent::OrdMap;
 use smol_str::SmolStr;
 
 /// Kernel settings with the values of a fresh node.

@@ -9,8 +9,8 @@ use super::ast::*;
 use super::pattern;
 use crate::fs;
 use crate::sys::{Pid, Sys};
-use imbl::OrdMap;
 use sim::Limits;
+use sim::persistent::OrdMap;
 use smol_str::SmolStr;
 use std::sync::Arc;
 

@@ -661,7 +661,7 @@ impl Sys for Call<'_> {
         let r = super::super::Rpc {
             pid: self.pid,
             service: service.into(),
-            inbox: imbl::Vector::new(),
+            inbox: sim::persistent::Vector::new(),
             ended: false,
         };
         let service = r.service.clone();
