@@ -157,29 +157,47 @@ pub fn fill(ty: TypeId, v: &mut Value) {
 }
 
 fn fill_struct(ty: &'static Type, fields: &'static [GoField], v: &mut Value) {
+    fill_absent(ty, fields, v);
+    let inside: Vec<(crate::Key, Ty)> = v
+        .entries()
+        .filter_map(|(k, i)| Some((k.clone(), ty.field_of(k).filter(|f| needs_fill(&f.ty, i))?.ty)))
+        .collect();
+    for (k, sty) in inside {
+        fill_value(&sty, v.slot(&[k.as_str()]));
+    }
+}
+
+fn fill_absent(ty: &'static Type, fields: &'static [GoField], v: &mut Value) {
     for g in fields {
         if g.json.is_empty() {
-            fill_struct(ty, g.inlined(), v);
+            fill_absent(ty, g.inlined(), v);
             continue;
         }
-        let Some(sty) = ty.field(g.json).map(|f| f.ty) else { continue };
-        let present = v.as_map().is_some_and(|m| m.contains(g.json));
-        if !present && (!g.omit || prints_empty_struct(g, Some(sty))) {
-            let zero = match (g.is_pointer() || g.ty.starts_with('[') || g.ty.starts_with("map["), sty) {
-                (true, _) => Value::Null,
-                (_, Ty::Str | Ty::Bytes) => Value::str(""),
-                (_, Ty::Int32 | Ty::Int64 | Ty::IntOrString) => Value::Int(0),
-                (_, Ty::Bool) => Value::Bool(false),
-                (_, Ty::Quantity) => Value::str("0"),
-                (_, Ty::Object(_)) => Value::map(),
-                _ => Value::Null,
-            };
-            v.insert(g.json, zero);
+        let Some(sty) = always_printed(ty, g) else { continue };
+        if v.as_map().is_some_and(|m| m.contains(g.json)) {
+            continue;
         }
-        if needs_fill(&sty, v.get(g.json)) {
-            fill_value(&sty, v.slot(&[g.json]));
-        }
+        let zero = match (g.is_pointer() || g.ty.starts_with('[') || g.ty.starts_with("map["), sty) {
+            (true, _) => Value::Null,
+            (_, Ty::Str | Ty::Bytes) => Value::str(""),
+            (_, Ty::Int32 | Ty::Int64 | Ty::IntOrString) => Value::Int(0),
+            (_, Ty::Bool) => Value::Bool(false),
+            (_, Ty::Quantity) => Value::str("0"),
+            (_, Ty::Object(_)) => Value::map(),
+            _ => Value::Null,
+        };
+        v.insert(g.json, zero);
     }
+}
+
+/// The schema's type of a field that Go prints even where nobody set it.
+fn always_printed(ty: &'static Type, g: &GoField) -> Option<Ty> {
+    // Of those with `omitempty` only structs, whose types have a package before them: most fields end here.
+    if g.omit && (g.is_pointer() || g.ty.starts_with('[') || !g.ty.contains('.')) {
+        return None;
+    }
+    let sty = ty.field(g.json)?.ty;
+    (!g.omit || prints_empty_struct(g, Some(sty))).then_some(sty)
 }
 
 /// Whether a walk into `v` could find anything to add; spares copying what is shared.
@@ -193,15 +211,15 @@ fn needs_fill(ty: &Ty, v: &Value) -> bool {
 }
 
 fn struct_needs_fill(ty: &'static Type, fields: &'static [GoField], v: &Value) -> bool {
+    v.entries().any(|(k, i)| ty.field_of(k).is_some_and(|f| needs_fill(&f.ty, i))) || lacks(ty, fields, v)
+}
+
+fn lacks(ty: &'static Type, fields: &'static [GoField], v: &Value) -> bool {
     fields.iter().any(|g| {
         if g.json.is_empty() {
-            return struct_needs_fill(ty, g.inlined(), v);
+            return lacks(ty, g.inlined(), v);
         }
-        let Some(f) = ty.field(g.json) else { return false };
-        match v.as_map().and_then(|m| m.get(g.json)) {
-            Some(here) => needs_fill(&f.ty, here),
-            None => !g.omit || prints_empty_struct(g, Some(f.ty)),
-        }
+        always_printed(ty, g).is_some() && !v.as_map().is_some_and(|m| m.contains(g.json))
     })
 }
 

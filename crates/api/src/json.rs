@@ -343,6 +343,12 @@ pub(crate) fn float(f: f64) -> String {
 /// Appends a JSON string.
 pub(crate) fn string(out: &mut String, s: &str) {
     out.push('"');
+    // Nearly every text needs no escape. 0xe2 begins the two line separators that do.
+    if !s.bytes().any(|b| b < 0x20 || matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)) {
+        out.push_str(s);
+        out.push('"');
+        return;
+    }
     let mut from = 0;
     for (i, c) in s.char_indices() {
         let esc: &str = match c {

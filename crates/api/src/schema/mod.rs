@@ -160,7 +160,15 @@ impl GoField {
 impl Type {
     /// The field of that name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
-        let i = crate::Key::index_of(name)?;
+        self.at(crate::Key::index_of(name)?)
+    }
+
+    /// The field of that key.
+    pub fn field_of(&self, key: &crate::Key) -> Option<&'static Field> {
+        self.at(key.index()?)
+    }
+
+    fn at(&self, i: u16) -> Option<&'static Field> {
         self.fields.binary_search_by_key(&i, |f| f.key).ok().map(|n| &self.fields[n])
     }
 
