@@ -1,6 +1,6 @@
 //! The scheduler as a component: watches in, bindings out.
 
-use crate::attempt::{Verdict, attempt};
+use crate::attempt::{TieBreak, Verdict, attempt};
 use crate::cache::{Cache, NodeInfo, PodInfo};
 use crate::events::Recorder;
 use crate::plugins::Lookup;
@@ -41,6 +41,7 @@ pub struct Scheduler {
     recorder: Recorder,
     chance: Stream,
     start: usize,
+    tosses: TieBreak,
     busy_until: Instant,
     verdicts: Vector<(Instant, Verdict)>,
 }
@@ -60,7 +61,7 @@ struct Ids {
 
 impl Scheduler {
     /// A scheduler that watches from the server's current state on.
-    pub fn new(seed: Seed, api: &ApiServer, host: &str) -> Scheduler {
+    pub fn new(seed: Seed, api: &ApiServer, host: &str, tosses: TieBreak) -> Scheduler {
         let id = |g: &str, p: &str| api.resource(g, p).unwrap_or(ResId(u16::MAX));
         let ids = Ids {
             services: id("", "services"),
@@ -107,6 +108,7 @@ impl Scheduler {
             recorder: Recorder::new(seed, host),
             chance: seed.stream(NAME),
             start: 0,
+            tosses,
             busy_until: Instant::ZERO,
             verdicts: Vector::new(),
         }
@@ -278,7 +280,7 @@ impl Scheduler {
         let info = Arc::new(PodInfo::new(&pod));
         let lookup = self.lookup(&pod);
         let nodes: Vec<Arc<NodeInfo>> = self.cache.nodes().cloned().collect();
-        let mut verdict = attempt(&info, &nodes, &lookup, &mut self.start, &mut self.chance);
+        let mut verdict = attempt(&info, &nodes, &lookup, &mut self.start, &mut self.tosses, &mut self.chance);
         let identity = self.identity.clone();
         let mut chance = self.chance.clone();
         let mut client = Client {
