@@ -78,12 +78,12 @@ fn latest_time(dir: &Path) -> String {
 fn world(seed: Seed, draws: &Draws) -> World {
     let mut setup = Setup::fake(3);
     setup.settings.epoch = Epoch(1_795_554_845);
-    setup.settings.tokens.push(("admintoken".into(), "admin".into(), vec!["system:masters".into()]));
+    setup.settings.tokens.push(("admintoken".into(), "kubernetes-admin".into(), vec!["system:masters".into()]));
     setup.settings.tokens.push(("alicetoken".into(), "alice".into(), vec!["devs".into()]));
     setup.cwd = "/case".into();
     setup.host = "vm".into();
     setup.env = vec![("KUBECONFIG".into(), "/root/.kube/config".into())];
-    setup.files.push(("/root/.kube/config".into(), kubeconfig("admin", "admintoken").into_bytes()));
+    setup.files.push(("/root/.kube/config".into(), kubeconfig("kubernetes-admin", "admintoken").into_bytes()));
     setup.files.push(("/case/alice.kubeconfig".into(), kubeconfig("alice", "alicetoken").into_bytes()));
     setup.files.push(("/case/ca.crt".into(), apiserver::CLUSTER_CA.as_bytes().to_vec()));
     setup.settings.names = draws.names.iter().map(|(b, s)| (b.into(), s.into())).collect();

@@ -23,8 +23,8 @@ pub struct Draws {
 /// What is gathered on the way.
 #[derive(Default)]
 struct Found {
-    /// Names in order of appearance.
-    names: Vec<(String, String)>,
+    /// Names in order of appearance, with the place of the command that first shows each.
+    names: Vec<((String, String), usize)>,
     /// Bindings whose order is that of the scheduler.
     bound: Vec<(String, String, String)>,
     /// Pods seen on nodes.
@@ -40,13 +40,12 @@ pub fn read<'a>(dirs: impl Iterator<Item = &'a Path>) -> Draws {
         {
             let text = fs::read_to_string(dir.join(file)).unwrap_or_default();
             f.bindings(&text, ordered);
-            if file != "scheduler-scores.log" {
-                f.words(&text);
-            }
         }
         let output = fs::read_to_string(dir.join("output.txt")).unwrap_or_default();
         let cmd = fs::read_to_string(dir.join("cmd.txt")).unwrap_or_default();
-        for e in super::transcript(&super::commands(&cmd), &output) {
+        for (i, e) in super::transcript(&super::commands(&cmd), &output).iter().enumerate() {
+            f.words(&e.line, i);
+            f.words(&e.output, i);
             f.nodes(namespace_of(&e.line), &e.output);
         }
         for file in ["object.json"] {
@@ -101,13 +100,13 @@ impl Found {
     }
 
     /// Generated names.
-    fn words(&mut self, text: &str) {
+    fn words(&mut self, text: &str, command: usize) {
         let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         for w in text.split(|c| !part(c)) {
             if let Some(i) = random_suffix(w) {
                 let n = (w[..i].to_owned(), w[i..].to_owned());
-                if !self.names.contains(&n) {
-                    self.names.push(n);
+                if !self.names.iter().any(|(known, _)| *known == n) {
+                    self.names.push((n, command));
                 }
             }
         }
@@ -149,11 +148,11 @@ impl Found {
     }
 
     fn draws(self) -> Draws {
-        let place = |(base, suffix): &(String, String)| {
+        let place = |((base, suffix), command): &((String, String), usize)| {
             let name = format!("{base}{suffix}");
             let order = self.bound.iter().position(|(_, p, _)| *p == name).unwrap_or(usize::MAX);
             let node = self.seen.iter().find(|((_, p), _)| *p == name).and_then(|(_, n)| n.first().cloned());
-            (order, node)
+            (order, *command, node)
         };
         let mut names = self.names.clone();
         // Those of no known order, as a DaemonSet's, which makes one a node, go by their nodes.
@@ -164,6 +163,6 @@ impl Found {
                 tosses.extend(nodes.iter().map(|n| (ns.clone(), pod.clone(), n.clone())));
             }
         }
-        Draws { names, tosses }
+        Draws { names: names.into_iter().map(|(n, _)| n).collect(), tosses }
     }
 }
