@@ -13,7 +13,9 @@ pub mod garbagecollector;
 pub mod job;
 pub mod namespace;
 pub mod nodelifecycle;
+pub mod persistentvolume;
 pub mod pvcprotection;
+pub mod pvprotection;
 pub mod replicaset;
 pub mod runtime;
 pub mod serviceaccount;
@@ -39,7 +41,9 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(job::Jobs::new(kinds)),
         Box::new(cronjob::CronJobs::new(kinds)),
         Box::new(job::TtlAfterFinished::new(kinds)),
+        Box::new(persistentvolume::Binder::new(kinds)),
         Box::new(pvcprotection::PvcProtection::new(kinds)),
+        Box::new(pvprotection::PvProtection::new(kinds)),
         Box::new(disruption::Disruptions::new(kinds)),
         Box::new(nodelifecycle::NodeLifecycle::new(kinds)),
     ]
