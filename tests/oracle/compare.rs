@@ -214,6 +214,9 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     if w.is_empty() {
         return String::new();
     }
+    if let Some(bare) = w.strip_suffix(':') {
+        return token(names, bare, line) + ":";
+    }
     if is_uuid(w) {
         return names.of("uid", w);
     }

@@ -184,7 +184,15 @@ impl Scheduler {
             if matters(old) != matters(new) {
                 self.queue.move_all(now);
             }
-        } else if res != self.ids.services {
+        } else if res == self.ids.claims {
+            // Only pods that use the claim can profit.
+            let users: Vec<Key> = self
+                .objects(self.pods)
+                .filter(|p| p.namespace() == key.0 && uses(p, &key.1))
+                .map(|p| (p.namespace().into(), p.name().into()))
+                .collect();
+            users.iter().for_each(|k| self.queue.move_one(k, now));
+        } else if [self.ids.volumes, self.ids.classes, self.ids.namespaces].contains(&res) {
             self.queue.move_all(now);
         }
     }
@@ -252,15 +260,7 @@ impl Scheduler {
         if pod.at(&["spec", "affinity"]).is_some() {
             l.namespaces = self.objects(self.ids.namespaces).cloned().collect();
         }
-        for v in pod.at(&["spec", "volumes"]).items() {
-            let name = match (
-                v.at(&["persistentVolumeClaim", "claimName"]).as_str(),
-                v.get("ephemeral").is_some(),
-            ) {
-                (Some(n), _) => SmolStr::from(n),
-                (None, true) => format!("{}-{}", pod.name(), v.get("name").text()).into(),
-                _ => continue,
-            };
+        for name in claims_of(pod) {
             let claim = self.object(self.ids.claims, ns, &name).cloned().unwrap_or_default();
             l.claims.push((name, claim));
         }
@@ -407,4 +407,19 @@ impl Scheduler {
             self.recorder.record(client, victim, ("Normal", "Preempted", "Preempting"), &note, Some(pod));
         }
     }
+}
+
+/// Names of the claims that a pod uses.
+fn claims_of(pod: &Value) -> impl Iterator<Item = SmolStr> {
+    pod.at(&["spec", "volumes"]).items().filter_map(|v| {
+        match v.at(&["persistentVolumeClaim", "claimName"]).as_str() {
+            Some(n) => Some(SmolStr::from(n)),
+            None if v.get("ephemeral").is_some() => Some(format!("{}-{}", pod.name(), v.get("name").text()).into()),
+            None => None,
+        }
+    })
+}
+
+fn uses(pod: &Value, claim: &str) -> bool {
+    claims_of(pod).any(|c| c == claim)
 }

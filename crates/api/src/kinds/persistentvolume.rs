@@ -201,7 +201,7 @@ pub const VOLUME: Rules = Rules {
         let (n, o) = (source(new), source(old));
         if n != o {
             let why = "spec.persistentvolumesource is immutable after creation";
-            let diff = diff::of("io.k8s.api.core.v1.PersistentVolumeSource", &o, &n);
+            let diff = diff::volume_sources(&o, &n);
             e.forbidden(&At::Path("spec.persistentvolumesource"), &format!("{why}\n{diff}"));
         }
         check::immutable(new.get("spec"), old.get("spec"), "volumeMode", &At::Path(""), e);
