@@ -17,6 +17,7 @@ pub mod persistentvolume;
 pub mod pvcprotection;
 pub mod pvprotection;
 pub mod replicaset;
+pub mod resourcequota;
 pub mod runtime;
 pub mod serviceaccount;
 pub mod statefulset;
@@ -32,6 +33,7 @@ pub fn all(kinds: &Kinds) -> Vec<Box<dyn Controller>> {
         Box::new(garbagecollector::GarbageCollector::new(kinds)),
         Box::new(namespace::Namespaces::new(kinds)),
         Box::new(serviceaccount::ServiceAccounts::new(kinds)),
+        Box::new(resourcequota::ResourceQuotas::new(kinds)),
         Box::new(serviceaccount::RootCaPublisher::new(kinds)),
         Box::new(deployment::Deployments::new(kinds)),
         Box::new(replicaset::ReplicaSets::new(kinds)),
