@@ -165,6 +165,11 @@ impl Client<'_> {
         self.run(self.op(Verb::Get, res, "", namespace, name, Value::Null))
     }
 
+    /// Reads an object's subresource, as `scale`.
+    pub fn get_sub(&mut self, res: ResId, sub: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+        self.run(self.op(Verb::Get, res, sub, namespace, name, Value::Null))
+    }
+
     /// Lists objects, of all namespaces if `namespace` is "".
     pub fn list(&mut self, res: ResId, namespace: &str) -> Result<Vec<Value>, Status> {
         let v = self.run(self.op(Verb::List, res, "", namespace, "", Value::Null))?;
