@@ -1,10 +1,12 @@
 //! Runs recorded transcripts of a real control plane through our own shell and kubectl against a fresh world.
 //!
 //! `compare` holds the only normalisations that the recordings' README names; `draws` reads what chance gave in a
-//! recording, which is an input of the world; `records` compares what lies beside a transcript.
+//! recording, which is an input of the world, `moments` when its
+//! commands ran; `records` compares what lies beside a transcript.
 
 mod compare;
 mod draws;
+mod moments;
 mod records;
 
 use cluster::{Command, Setup, World};
@@ -22,6 +24,9 @@ const PATIENCE_S: u64 = 900;
 /// which is not recorded. Where something is under way meanwhile, what the next command sees depends on it, so the
 /// shortest of these after which the recorded output is seen is taken; the first if there is none.
 const PAUSES_MS: [u64; 10] = [100, 50, 150, 20, 200, 10, 75, 125, 250, 300];
+
+/// A gap between two recorded commands that is longer than this, in seconds, is a wait that the recording does not show.
+const UNSEEN_S: i64 = 5;
 
 /// A recorded case.
 #[derive(Clone, Debug)]
@@ -67,6 +72,13 @@ pub fn cases(dir: &Path) -> std::io::Result<Vec<Case>> {
     Ok(all)
 }
 
+/// When a recorded case began, if it shows the creation of something then.
+fn first_time(dir: &Path) -> Option<i64> {
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
+    let entries = transcript(&commands(&read("cmd.txt")), &read("output.txt"));
+    moments::of(&entries).first().copied().flatten()
+}
+
 /// The latest time of creation that a transcript shows, "" if it shows none.
 fn latest_time(dir: &Path) -> String {
     let text = fs::read_to_string(dir.join("output.txt")).unwrap_or_default();
@@ -75,9 +87,10 @@ fn latest_time(dir: &Path) -> String {
 }
 
 /// The world that the cases ran on, with a case's files in the working directory.
-fn world(seed: Seed, phase: Duration, draws: &Draws) -> World {
+fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws) -> World {
     let mut setup = Setup::fake(3);
-    setup.settings.epoch = Epoch(1_795_554_845);
+    // The clock is the recording's.
+    setup.settings.epoch = Epoch(first.map_or(1_795_554_845, |t| t - 4) - phase.as_secs() as i64);
     setup.settings.tokens.push(("admintoken".into(), "kubernetes-admin".into(), vec!["system:masters".into()]));
     setup.settings.tokens.push(("alicetoken".into(), "alice".into(), vec!["devs".into()]));
     setup.cwd = "/case".into();
@@ -123,10 +136,11 @@ pub fn run(cases: &[Case], hopeless: impl Fn(&Case) -> bool, mut done: impl FnMu
         let n = cases[i..].iter().take_while(|c| group(&c.name) == g).count();
         let all = &cases[i..i + n];
         let draws = draws::read(all.iter().map(|c| c.dir.as_path()));
+        let began = all.iter().filter_map(|c| first_time(&c.dir)).min();
         let mut first: Vec<Report> = Vec::new();
         let alone = n == 1 && !hopeless(&all[0]);
         for (i, seed) in SEEDS[..if alone { SEEDS.len() } else { 1 }].iter().enumerate() {
-            let mut w = world(Seed(*seed), PHASE * i as u32, &draws);
+            let mut w = world(Seed(*seed), PHASE * i as u32, began, &draws);
             let reports: Vec<Report> = all.iter().map(|c| run_case(c, &mut w)).collect();
             let passed = reports.iter().all(|r| r.differences.is_empty());
             if passed || first.is_empty() {
@@ -219,6 +233,11 @@ fn run_case(c: &Case, w: &mut World) -> Report {
     prepare(w, &lines);
     let mut got: Vec<Entry> = Vec::new();
     let settle = settling_time(&c.dir);
+    let mut moments = if group(&c.name) == c.name { moments::of(&expected) } else { Vec::new() };
+    if moments.first().copied().flatten().is_none() {
+        // The clock is not the recording's.
+        moments.clear();
+    }
     for (i, line) in lines.iter().enumerate() {
         let mut first: Option<(World, Entry)> = None;
         let mut found = None;
@@ -231,6 +250,12 @@ fn run_case(c: &Case, w: &mut World) -> Report {
                 1 if lines[0].starts_with("kubectl create ns ") => trial.run_for(pause + Duration::from_millis(300)),
                 1 => trial.run_for(pause + settle),
                 _ => trial.run_for(pause),
+            }
+            if let Some(at) = moments.get(i).copied().flatten() {
+                let now = trial.api().settings.epoch.civil(trial.now()).unix();
+                if at > now + UNSEEN_S {
+                    trial.run_for(Duration::from_secs((at - now - 1) as u64));
+                }
             }
             let entry = run_line(&mut trial, line);
             got.push(entry);
