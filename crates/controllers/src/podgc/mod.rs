@@ -20,13 +20,13 @@ pub struct PodGc {
     pods: ResId,
     nodes: ResId,
     /// When each node that pods name was first missing.
-    missing: imbl::OrdMap<api::SmolStr, sim::Instant>,
+    missing: sim::persistent::OrdMap<api::SmolStr, sim::Instant>,
 }
 
 impl PodGc {
     /// The collector.
     pub fn new(kinds: &Kinds) -> Self {
-        PodGc { pods: kinds.get("", "pods"), nodes: kinds.get("", "nodes"), missing: imbl::OrdMap::new() }
+        PodGc { pods: kinds.get("", "pods"), nodes: kinds.get("", "nodes"), missing: sim::persistent::OrdMap::new() }
     }
 
     fn delete(&self, turn: &mut Turn<'_>, pod: &Value, reason: Option<&str>) {
