@@ -202,7 +202,9 @@ impl Decoder {
 
 /// Times without `omitempty` that Go prints as null; the kinds put them there.
 fn keeps_null(f: &Field) -> bool {
-    matches!(f.ty, Ty::Time) && matches!(f.name(), "lastProbeTime" | "eventTime")
+    let name = f.name();
+    matches!(f.ty, Ty::Time | Ty::MicroTime)
+        && (matches!(name, "lastProbeTime" | "eventTime") || name.ends_with("irstTimestamp") || name.ends_with("astTimestamp"))
 }
 
 /// Whether Go's `omitempty` leaves this out.

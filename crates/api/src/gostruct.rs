@@ -113,6 +113,19 @@ pub fn internal_json(ty: &str, v: &Value) -> String {
     out
 }
 
+/// The same of the fields that a type takes from a struct inside it, as a PersistentVolume's source.
+pub fn internal_part_json(ty: &str, v: &Value) -> String {
+    let mut out = String::new();
+    if let Some(t) = TypeId::named(ty) {
+        out.push('{');
+        for g in t.go().iter().flat_map(|g| if g.json.is_empty() { g.inlined() } else { &[] }) {
+            write_field(&mut out, t.get(), g, v);
+        }
+        out.push('}');
+    }
+    out
+}
+
 fn write_internal(out: &mut String, ty: TypeId, v: &Value) {
     let t = ty.get();
     if t.name.starts_with("io.k8s.apimachinery") || ty.go().is_empty() {
@@ -125,30 +138,34 @@ fn write_internal(out: &mut String, ty: TypeId, v: &Value) {
         let inner = flat(g);
         let own = core::slice::from_ref(g);
         for g in if inner.is_empty() { own } else { inner } {
-            if !out.ends_with('{') {
-                out.push(',');
-            }
-            json::string(out, g.go);
-            out.push(':');
-            let (field, sty) = (v.get(g.json), t.field(g.json).map(|f| f.ty));
-            match (field, sty) {
-                (Value::Null, sty) => out.push_str(zero(g, sty)),
-                (field, Some(Ty::Object(t))) => write_internal(out, t, field),
-                (field, Some(Ty::List(Ty::Object(t)))) => {
-                    out.push('[');
-                    for (i, item) in field.items().enumerate() {
-                        if i > 0 {
-                            out.push(',');
-                        }
-                        write_internal(out, *t, item);
-                    }
-                    out.push(']');
-                }
-                (field, _) => out.push_str(&field.to_json()),
-            }
+            write_field(out, t, g, v);
         }
     }
     out.push('}');
+}
+
+fn write_field(out: &mut String, t: &'static Type, g: &GoField, v: &Value) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    json::string(out, g.go);
+    out.push(':');
+    let (field, sty) = (v.get(g.json), t.field(g.json).map(|f| f.ty));
+    match (field, sty) {
+        (Value::Null, sty) => out.push_str(zero(g, sty)),
+        (field, Some(Ty::Object(t))) => write_internal(out, t, field),
+        (field, Some(Ty::List(Ty::Object(t)))) => {
+            out.push('[');
+            for (i, item) in field.items().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_internal(out, *t, item);
+            }
+            out.push(']');
+        }
+        (field, _) => out.push_str(&field.to_json()),
+    }
 }
 
 /// Adds what Go prints though nobody set it: structs that are no pointers and zero values without `omitempty`.

@@ -27,6 +27,9 @@ pub struct Settings {
     pub advertise: Option<SmolStr>,
     /// The civil time of the epoch.
     pub epoch: Epoch,
+    /// Suffixes to draw for generated names before chance is asked: what a name begins with and its suffix, in order.
+    /// Empty but where a recorded cluster's draws are replayed.
+    pub names: Vec<(SmolStr, SmolStr)>,
 }
 
 impl Default for Settings {
@@ -39,6 +42,7 @@ impl Default for Settings {
             book_mode: false,
             advertise: None,
             epoch: Epoch::DEFAULT,
+            names: Vec::new(),
         }
     }
 }
@@ -58,6 +62,8 @@ pub struct ApiServer {
     pub(crate) ips: Range,
     pub(crate) ports: Range,
     pub(crate) rule_cache: RuleCache,
+    /// How many of [`Settings::names`] each beginning has used.
+    pub(crate) drawn: sim::persistent::OrdMap<SmolStr, usize>,
     /// Sets of managed fields by their digest, one copy for all objects.
     pub(crate) field_sets: sim::persistent::OrdMap<sim::Digest, Value>,
 }
@@ -86,6 +92,7 @@ impl ApiServer {
             ips: Range::new(first, size),
             ports: Range::new(port, ports),
             rule_cache: RuleCache::default(),
+            drawn: sim::persistent::OrdMap::new(),
             field_sets: sim::persistent::OrdMap::new(),
         }
     }

@@ -18,4 +18,5 @@ pub use command::{Command, Logged};
 pub use history::Timeline;
 pub use host::kubeconfig;
 pub use machine::NodeSetup;
+pub use scheduler::TieBreak;
 pub use world::{Heard, Setup, World};

@@ -5,7 +5,7 @@ mod lifecycle;
 mod limitranger;
 mod podsecurity;
 mod priority;
-mod quota;
+pub mod quota;
 mod serviceaccount;
 mod storage;
 mod tolerations;

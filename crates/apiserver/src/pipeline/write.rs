@@ -106,13 +106,24 @@ impl ApiServer {
             // Models: `names.SimpleNameGenerator`: 63 characters in all, five of them random.
             let base: String = meta.get("generateName").text().chars().take(58).collect();
             let name = loop {
-                let name = base.clone() + &self.chance.suffix(5);
+                let name = match self.replayed_suffix(&base) {
+                    Some(suffix) => base.clone() + &suffix,
+                    None => base.clone() + &self.chance.suffix(5),
+                };
                 if self.store.get(r.id, v.namespace(), &name).is_none() {
                     break name;
                 }
             };
             v.set(&["metadata", "name"], name);
         }
+    }
+
+    /// The next suffix that the settings foresee for names with this beginning.
+    fn replayed_suffix(&mut self, base: &str) -> Option<SmolStr> {
+        let n = self.drawn.get(base).copied().unwrap_or(0);
+        let suffix = self.settings.names.iter().filter(|(b, _)| b == base).nth(n)?.1.clone();
+        self.drawn.insert(base.into(), n + 1);
+        Some(suffix)
     }
 
     /// Update, patch and apply, of an object or a subresource.

@@ -214,10 +214,7 @@ fn generic(
     } else if objects.is_empty() && !errors.is_empty() {
         // Nothing but errors.
     } else {
-        let columns = matches!(printer, Printer::Columns(_));
-        if !(columns && objects.is_empty()) {
-            printer.print(cx, &print::list_of(objects), keep)?;
-        }
+        printer.print(cx, &print::list_of(objects), keep)?;
     }
     match Error::many(errors) {
         Some(e) => Err(e.into()),
