@@ -31,6 +31,8 @@ struct Host {
     lesson: Option<Lesson>,
     done: Vec<bool>,
     behind: bool,
+    /// Commands of the log that the page has.
+    logged: usize,
     /// Output that replay brought, to be shown after the page has cleared its terminals.
     changed: bool,
 }
@@ -50,6 +52,7 @@ pub fn start() {
         lesson: None,
         done: Vec::new(),
         behind: false,
+        logged: 0,
         changed: true,
     }));
     let on_message = host.clone();
@@ -101,7 +104,9 @@ impl Host {
                     (Scenario::default(), false)
                 }
             },
-            From::Log(log, end) => (Scenario { log, end, ..Scenario::default() }, false),
+            From::Log { fake_nodes, log, end } => {
+                (Scenario { fake_nodes, log, end, events: u64::MAX, ..Scenario::default() }, false)
+            }
         };
         self.fake = scenario.fake_nodes;
         let (timeline, equal) = scenario.replay();
@@ -119,7 +124,8 @@ impl Host {
         self.revision = 0;
         self.last_ms = now_ms();
         self.changed = true;
-        post_from_worker(&FromWorker::Started(linked.then_some(equal)));
+        self.logged = 0;
+        post_from_worker(&FromWorker::Started { equal: linked.then_some(equal), fake_nodes: self.fake });
     }
 
     fn act(&mut self, c: Command) {
@@ -155,6 +161,7 @@ impl Host {
             Clock::Speed(s) => self.speed = s.clamp(0.01, 1000.0),
             Clock::GoTo(at) => {
                 t.go_to(at);
+                self.logged = 0;
                 self.running = false;
                 self.target = t.world().now();
                 self.revision = 0;
@@ -214,12 +221,14 @@ impl Host {
             behind: self.behind,
             terminals,
             checkpoints: t.checkpoints().collect(),
-            commands: world.log().iter().map(|l| l.at).collect(),
+            log_from: self.logged,
+            log: world.log().iter().skip(self.logged).cloned().collect(),
             steps: self.done.clone(),
             state,
             packets: world.packet_count(),
             delta,
         };
+        self.logged = world.log().len();
         self.changed = false;
         post_from_worker(&FromWorker::Frame(Box::new(frame)));
     }

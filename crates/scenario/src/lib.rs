@@ -145,11 +145,19 @@ impl Scenario {
             Limits::TABLE.link_inflated_bytes_max,
         )
         .map_err(|_| LinkError::Damaged)?;
-        let (engine, _): (u32, &[u8]) = postcard::take_from_bytes(&bytes).map_err(|_| LinkError::Damaged)?;
+        Scenario::from_bytes(&bytes)
+    }
+
+    /// Reads what is inside of a link.
+    ///
+    /// # Errors
+    /// See [`LinkError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Scenario, LinkError> {
+        let (engine, _): (u32, &[u8]) = postcard::take_from_bytes(bytes).map_err(|_| LinkError::Damaged)?;
         if engine != ENGINE {
             return Err(LinkError::OtherEngine(engine));
         }
-        let s: Scenario = postcard::from_bytes(&bytes).map_err(|_| LinkError::Damaged)?;
+        let s: Scenario = postcard::from_bytes(bytes).map_err(|_| LinkError::Damaged)?;
         if s.log.len() > Limits::TABLE.commands_max || s.end > END_MAX || s.fake_nodes > 5000 {
             return Err(LinkError::TooMuch);
         }
