@@ -18,6 +18,13 @@ pub fn to_json(ty: Option<TypeId>, v: &Value) -> String {
     out
 }
 
+/// The same for a value inside an object.
+pub fn value_json(ty: Option<Ty>, v: &Value) -> String {
+    let mut out = String::new();
+    write_value(&mut out, ty, v);
+    out
+}
+
 fn write_struct(out: &mut String, ty: &'static Type, fields: &'static [GoField], v: &Value, braces: bool) {
     if fields.is_empty() {
         out.push_str(&v.to_json());

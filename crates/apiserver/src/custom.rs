@@ -35,6 +35,24 @@ pub(crate) fn validate(r: &Resource, v: &Value, old: Option<&Value>, e: &mut Err
     }
 }
 
+/// Whether field selectors may name that field of a custom resource.
+pub(crate) fn selectable(r: &Resource, field: &str) -> bool {
+    r.custom
+        .get("selectableFields")
+        .items()
+        .any(|f| f.get("jsonPath").text().trim_start_matches('.') == field)
+}
+
+/// A field of a custom resource as selectors compare it.
+pub(crate) fn field_text(v: &Value, field: &str) -> String {
+    let parts: Vec<&str> = field.split('.').collect();
+    match v.at(&parts) {
+        Value::Str(s) => s.to_string(),
+        Value::Null => String::new(),
+        other => other.to_json(),
+    }
+}
+
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
 impl ApiServer {
@@ -110,6 +128,7 @@ impl ApiServer {
         if left.is_empty() {
             let _ = self.uncommit(cx, &s, &key);
             self.serve_definitions();
+            self.register_services(cx);
         } else {
             let mut new = d.clone();
             new.set(&["metadata", "finalizers"], left.into_iter().collect::<Value>());

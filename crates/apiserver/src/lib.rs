@@ -13,6 +13,7 @@ pub mod client;
 mod custom;
 mod discovery;
 mod eviction;
+mod impersonate;
 mod managed;
 mod openapi;
 mod pipeline;

@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
     let mut setup = setup;
     if a.fake > 0 {
         // The administrator of recorded cases.
-        setup.settings.tokens.push(("admintoken".into(), "admin".into(), vec!["system:masters".into()]));
+        setup.settings.tokens.push(("admintoken".into(), apiserver::auth::User::new("admin", &["system:masters"])));
     }
     setup.settings.epoch = sim::Epoch(unix as i64);
     let (driver, handle) = Driver::new(World::new(sim::Seed(1), setup), a.speed);

@@ -118,7 +118,7 @@ fn managed_only(set: Value, sub: &str, has_status: bool) -> Value {
         }
     }
     // A write by the main resource does not touch the status, one of the status not the spec.
-    if sub.is_empty() && has_status && set.get("f:status").is_some() {
+    if matches!(sub, "" | "scale") && has_status && set.get("f:status").is_some() {
         set = fieldset::without(&set, &["f:status"]);
     } else if sub == "status" && set.get("f:spec").is_some() {
         set = fieldset::without(&set, &["f:spec"]);
