@@ -94,7 +94,18 @@ pub fn validate(schema: &Value, v: &Value, old: Option<&Value>, e: &mut Errors) 
     if !has_rules(schema, 0) {
         return;
     }
-    if e.0.len() > before {
+    // Rules run on values of the right shape only; what is merely out of bounds does not stop them.
+    let blocks = |t: ErrorType| {
+        matches!(
+            t,
+            ErrorType::NotSupported
+                | ErrorType::Required
+                | ErrorType::TooLong
+                | ErrorType::TooMany
+                | ErrorType::TypeInvalid
+        )
+    };
+    if e.0.iter().skip(before).any(|x| blocks(x.ty)) {
         let why = "some validation rules were not checked because the object was invalid; correct the existing errors to \
                    complete validation";
         e.printed(ErrorType::Invalid, &At::Path("<nil>"), "null", why);
@@ -147,11 +158,11 @@ fn validate_at(s: &Value, v: &Value, at: &str, e: &mut Errors, depth: usize) {
     let fits = want.is_empty() || want == have || (want == "number" && have == "integer");
     if s.get("x-kubernetes-int-or-string").is_true() {
         if !matches!(v, Value::Int(_) | Value::Str(_)) {
-            e.invalid(&path, have, &format!("{at} in body must be of type integer,string: \"{have}\""));
+            e.push(ErrorType::TypeInvalid, &path, Some(&Value::from(have)), &format!("{at} in body must be of type integer,string: \"{have}\""));
             return;
         }
     } else if !fits {
-        e.invalid(&path, have, &format!("{at} in body must be of type {want}: \"{have}\""));
+        e.push(ErrorType::TypeInvalid, &path, Some(&Value::from(have)), &format!("{at} in body must be of type {want}: \"{have}\""));
         return;
     }
     let options = s.get("enum");

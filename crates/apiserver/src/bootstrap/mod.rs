@@ -95,6 +95,12 @@ impl ApiServer {
             "metadata": {"name": "kubernetes", "finalizers": ["networking.k8s.io/service-cidr-finalizer"]}, "spec": {"cidrs": [cidr]}
         });
         self.seed_object(now, "servicecidrs", "networking.k8s.io", "v1", o);
+        let ready = obj!({
+            "type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready",
+            "lastTransitionTime": self.timestamp(now)
+        });
+        let status = obj!({"conditions": [ready]});
+        self.seed_status(now, "servicecidrs", "networking.k8s.io", "kubernetes", status);
         let first = crate::alloc::usable(&self.settings.service_cidr)
             .map_or_else(String::new, |(f, _)| crate::alloc::ipv4_text(f));
         let o = obj!({

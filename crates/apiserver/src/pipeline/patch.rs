@@ -28,9 +28,10 @@ impl ApiServer {
             Some(PatchType::Json | PatchType::Merge) => self.patched_as_text(cx, r, op, current),
             Some(PatchType::Apply) => {
                 check_apply(op)?;
-                check_place(r, op, &op.body)?;
                 let mut op = op.clone();
-                op.body = self.applied(cx, r, &op, current)?;
+                let applied = self.applied(cx, r, &op, current)?;
+                check_place(r, &op, &op.body)?;
+                op.body = applied;
                 op.options.findings = Default::default();
                 self.decode_object(cx, r, &op)
             }

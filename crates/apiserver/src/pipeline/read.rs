@@ -218,6 +218,7 @@ impl ApiServer {
     pub(crate) fn open_watch(&mut self, cx: &Cx, op: &Op) -> Result<Watch, Status> {
         let r = self.registry.get(op.res).clone();
         let (labels, fields) = self.selectors(&r, op)?;
+        check_watch(op)?;
         let rv = op.options.resource_version.as_str();
         let mut w = Watch::new(op.res, self.store.revision());
         w.namespace = (!op.namespace.is_empty()).then(|| op.namespace.clone());
@@ -252,4 +253,21 @@ impl ApiServer {
         }
         Ok(w)
     }
+}
+
+/// Models: `validateWatchOptions`.
+fn check_watch(op: &Op) -> Result<(), Status> {
+    let (how, initial) = (op.options.resource_version_match.as_str(), op.options.send_initial_events);
+    let why = match initial {
+        None if !how.is_empty() => {
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        }
+        Some(_) if how != "NotOlderThan" => {
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        }
+        _ => return Ok(()),
+    };
+    let mut e = Errors::default();
+    e.forbidden(&At::Path("resourceVersionMatch"), why);
+    Err(Status::invalid("meta.k8s.io", "ListOptions", "", &e))
 }

@@ -176,7 +176,7 @@ impl ApiServer {
         mut op: Op,
     ) -> Result<Value, Status> {
         check_apply(&op)?;
-        check_place(r, &op, &op.body)?;
+        let applied = self.applied(cx, r, &op, Value::null())?;
         let uid = op.body.uid();
         if !uid.is_empty() {
             let why = format!(
@@ -184,7 +184,8 @@ impl ApiServer {
             );
             return Err(Status::conflict(&r.group, &r.plural, &op.name, &why));
         }
-        op.body = self.applied(cx, r, &op, Value::null())?;
+        check_place(r, &op, &op.body)?;
+        op.body = applied;
         op.verb = Verb::Create;
         self.create(cx, r, op)
     }
