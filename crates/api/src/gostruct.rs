@@ -27,7 +27,9 @@ pub fn value_json(ty: Option<Ty>, v: &Value) -> String {
 
 fn write_struct(out: &mut String, ty: &'static Type, fields: &'static [GoField], v: &Value, braces: bool) {
     if fields.is_empty() {
-        out.push_str(&v.to_json());
+        if braces {
+            out.push_str(&v.to_json());
+        }
         return;
     }
     if braces {

@@ -158,11 +158,21 @@ fn validate_at(s: &Value, v: &Value, at: &str, e: &mut Errors, depth: usize) {
     let fits = want.is_empty() || want == have || (want == "number" && have == "integer");
     if s.get("x-kubernetes-int-or-string").is_true() {
         if !matches!(v, Value::Int(_) | Value::Str(_)) {
-            e.push(ErrorType::TypeInvalid, &path, Some(&Value::from(have)), &format!("{at} in body must be of type integer,string: \"{have}\""));
+            e.push(
+                ErrorType::TypeInvalid,
+                &path,
+                Some(&Value::from(have)),
+                &format!("{at} in body must be of type integer,string: \"{have}\""),
+            );
             return;
         }
     } else if !fits {
-        e.push(ErrorType::TypeInvalid, &path, Some(&Value::from(have)), &format!("{at} in body must be of type {want}: \"{have}\""));
+        e.push(
+            ErrorType::TypeInvalid,
+            &path,
+            Some(&Value::from(have)),
+            &format!("{at} in body must be of type {want}: \"{have}\""),
+        );
         return;
     }
     let options = s.get("enum");

@@ -53,7 +53,8 @@ pub(crate) fn field_text(v: &Value, field: &str) -> String {
     }
 }
 
-const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+pub(crate) const VERBS: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
 impl ApiServer {
     /// Nothing new of a kind whose definition goes.
@@ -145,7 +146,7 @@ impl ApiServer {
         let served: Vec<(SmolStr, SmolStr)> = self
             .registry
             .iter()
-            .filter(|r| r.builtin.is_none())
+            .filter(|r| r.builtin.is_none() && r.old.is_none())
             .map(|r| (r.group.clone(), r.plural.clone()))
             .collect();
         for (group, plural) in served {
@@ -193,6 +194,7 @@ impl ApiServer {
                 verbs: VERBS.iter().map(|v| (*v).into()).collect(),
                 builtin: None,
                 rules: &Rules::GENERIC,
+                old: None,
             });
             if is_storage {
                 storage = Some(id);

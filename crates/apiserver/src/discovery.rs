@@ -162,13 +162,16 @@ impl ApiServer {
     fn groups(&self) -> Vec<SmolStr> {
         let mut all: Vec<SmolStr> = GROUP_ORDER.iter().map(|g| (*g).into()).collect();
         let mut custom: Vec<SmolStr> = Vec::new();
-        for r in self.registry.iter().filter(|r| r.builtin.is_none()) {
+        for r in self.registry.iter().filter(|r| r.group != "extensions") {
             if !all.contains(&r.group) && !custom.contains(&r.group) {
                 custom.push(r.group.clone());
             }
         }
         custom.sort();
         all.append(&mut custom);
+        if self.registry.has_group("extensions", None) {
+            all.push("extensions".into());
+        }
         all
     }
 

@@ -35,12 +35,7 @@ impl Wanted {
         }
         extra.sort();
         let groups = req.headers.iter().filter(|(k, _)| k == "impersonate-group").map(|(_, v)| v.into());
-        Wanted {
-            name: one("impersonate-user"),
-            uid: one("impersonate-uid"),
-            groups: groups.collect(),
-            extra,
-        }
+        Wanted { name: one("impersonate-user"), uid: one("impersonate-uid"), groups: groups.collect(), extra }
     }
 
     fn only_a_name(&self) -> bool {
@@ -148,14 +143,18 @@ impl ApiServer {
         };
         self.allowed(user, &named)?;
         if !w.uid.is_empty() {
-            self.allowed(user, &Attributes { group: AUTHENTICATION, resource: "uids", name: &w.uid, ..bare })?;
+            self.allowed(
+                user,
+                &Attributes { group: AUTHENTICATION, resource: "uids", name: &w.uid, ..bare },
+            )?;
         }
         for g in &w.groups {
             self.allowed(user, &Attributes { resource: "groups", name: g, ..bare })?;
         }
         for (key, values) in &w.extra {
             for v in values {
-                let a = Attributes { group: AUTHENTICATION, resource: "userextras", sub: key, name: v, ..bare };
+                let a =
+                    Attributes { group: AUTHENTICATION, resource: "userextras", sub: key, name: v, ..bare };
                 self.allowed(user, &a)?;
             }
         }
@@ -168,7 +167,16 @@ impl ApiServer {
             Path::Resource { group, version, plural, namespace, name, sub } => {
                 let verb = format!("impersonate-on:{mode}:{}", request::verb(req, name).as_str());
                 let sub = sub.split('/').next().unwrap_or("");
-                let a = Attributes { verb: &verb, group, version, resource: plural, sub, namespace, name, path: "" };
+                let a = Attributes {
+                    verb: &verb,
+                    group,
+                    version,
+                    resource: plural,
+                    sub,
+                    namespace,
+                    name,
+                    path: "",
+                };
                 self.allowed(user, &a)
             }
             Path::Other => {

@@ -15,6 +15,7 @@ mod discovery;
 mod eviction;
 mod impersonate;
 mod managed;
+mod old;
 mod openapi;
 mod pipeline;
 mod raw;

@@ -87,9 +87,13 @@ impl ApiServer {
     pub fn new(seed: Seed, settings: Settings) -> ApiServer {
         let (first, size) = alloc::usable(&settings.service_cidr).unwrap_or((0x0a60_0001, 65_534));
         let (port, ports) = settings.node_ports;
+        let mut registry = Registry::default();
+        if settings.book_mode {
+            registry.serve_old();
+        }
         ApiServer {
             store: Store::default(),
-            registry: Registry::default(),
+            registry,
             settings: Arc::new(settings),
             trace: sim::Trace::default(),
             chance: seed.stream("kube-apiserver"),
@@ -399,7 +403,8 @@ impl ApiServer {
     /// Shows a stored object in the version of the resource that it was asked for by.
     pub(crate) fn convert(&self, res: ResId, v: Value) -> Value {
         let r = self.registry.get(res);
-        if r.storage == res {
+        // What was written in an old version is shown in today's.
+        if r.storage == res || r.old.is_some() {
             return v;
         }
         crate::scale::convert(r, v)

@@ -257,7 +257,9 @@ pub(crate) fn keep_allocated(v: &mut Value, old: Option<&Value>) {
             let protocol = |p: &Value| p.get("protocol").text().to_owned();
             for p in spec.slot(&["ports"]).list_mut() {
                 let had = was.get("ports").items().find(|o| {
-                    o.get("port") == p.get("port") && protocol(o) == protocol(p) && o.get("nodePort").int() != 0
+                    o.get("port") == p.get("port")
+                        && protocol(o) == protocol(p)
+                        && o.get("nodePort").int() != 0
                 });
                 if let (0, Some(had)) = (p.get("nodePort").int(), had) {
                     p.insert("nodePort", had.get("nodePort"));

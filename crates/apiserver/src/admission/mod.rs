@@ -50,6 +50,7 @@ const MUTATING: &[(&str, Plugin)] = &[
     ("DefaultStorageClass", storage::default_storage),
     ("StorageObjectInUseProtection", storage::protect),
     ("DefaultIngressClass", storage::default_ingress),
+    ("PodSecurityPolicy", crate::old::psp::admit),
 ];
 
 /// Validating plugins likewise.

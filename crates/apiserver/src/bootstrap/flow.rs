@@ -71,14 +71,7 @@ const SCHEMAS: &[Schema] = &[
         Rules::All,
     ),
     ("kube-scheduler", "workload-high", 800, "ByNamespace", &["u:system:kube-scheduler"], Rules::All),
-    (
-        "kube-system-service-accounts",
-        "workload-high",
-        900,
-        "ByNamespace",
-        &["s:kube-system:*"],
-        Rules::All,
-    ),
+    ("kube-system-service-accounts", "workload-high", 900, "ByNamespace", &["s:kube-system:*"], Rules::All),
     ("service-accounts", "workload-low", 9000, "ByUser", &["g:system:serviceaccounts"], Rules::All),
     ("global-default", "global-default", 9900, "ByUser", EVERYONE, Rules::All),
     ("catch-all", "catch-all", 10_000, "ByUser", EVERYONE, Rules::All),
@@ -160,7 +153,9 @@ fn schema(s: &Schema, now: &str) -> Value {
     if !by.is_empty() {
         spec.insert("distinguisherMethod", obj!({"type": *by}));
     }
-    let m = format!("This FlowSchema references the PriorityLevelConfiguration object named \"{level}\" and it exists");
+    let m = format!(
+        "This FlowSchema references the PriorityLevelConfiguration object named \"{level}\" and it exists"
+    );
     obj!({
         "metadata": metadata(name),
         "spec": spec,

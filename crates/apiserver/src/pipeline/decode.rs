@@ -23,10 +23,15 @@ impl ApiServer {
         if version.is_empty() {
             v.insert("apiVersion", r.api_version());
         }
-        let expected_version = r.api_version();
+        let mut expected_version = r.api_version();
+        if r.old.is_some() && version == self.registry.get(r.storage).api_version() {
+            // Read in today's version and sent back.
+            expected_version = version.as_str().into();
+        }
         if (!version.is_empty() && version != expected_version) || (!kind.is_empty() && kind != r.kind) {
             return Err(self.wrong_type(r, &version, &kind));
         }
+        self.modernise(cx, r, &mut v);
         let unknown = match r.ty {
             Some(ty) => {
                 let d = decode(ty, &v).map_err(handled)?;

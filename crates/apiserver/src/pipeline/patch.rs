@@ -68,6 +68,8 @@ impl ApiServer {
             let badly_formed = e.starts_with("invalid patch format");
             Status::new(if badly_formed { 400 } else { 500 }, if badly_formed { "BadRequest" } else { "" }, e)
         })?;
+        let mut v = v;
+        self.modernise(cx, r, &mut v);
         let d = decode::restore(ty, &v).map_err(|e| refused(&gofmt::value(body), &e))?;
         let mut all = op.options.findings.with_unknown(&[]);
         all.extend(d.unknown.iter().map(|u| format!("unknown field \"{u}\"")));
@@ -78,19 +80,14 @@ impl ApiServer {
         Ok(v)
     }
 
-    fn patched_as_text(
-        &self,
-        cx: &mut Cx,
-        r: &Resource,
-        op: &Op,
-        current: &Value,
-    ) -> Result<Value, Status> {
+    fn patched_as_text(&self, cx: &mut Cx, r: &Resource, op: &Op, current: &Value) -> Result<Value, Status> {
         let json = op.options.patch == Some(PatchType::Json);
-        let new = if json {
+        let mut new = if json {
             json_patched(op, current)?
         } else {
             api::patch::merge(current, body_map(op, "error decoding patch: ")?)
         };
+        self.modernise(cx, r, &mut new);
         let touched = if json { touched(&op.body) } else { op.body.clone() };
         let text = || text_after(r.ty.map(Ty::Object), &new, &touched);
         let (version, kind) = (new.api_version(), new.kind());
@@ -113,15 +110,16 @@ impl ApiServer {
         };
         let mut all: Vec<String> = if json {
             let known = op.options.findings.duplicates.iter();
-            known.map(|d| format!("json patch duplicate field \"{d}\"")).chain(unknown_members(&op.body)).collect()
+            known
+                .map(|d| format!("json patch duplicate field \"{d}\""))
+                .chain(unknown_members(&op.body))
+                .collect()
         } else {
             op.options.findings.with_unknown(&[])
         };
         if !unknown.is_empty() {
-            let after = crate::request::Findings {
-                text: Some(text().as_bytes().into()),
-                ..Default::default()
-            };
+            let after =
+                crate::request::Findings { text: Some(text().as_bytes().into()), ..Default::default() };
             all.extend(after.with_unknown(&unknown));
         }
         report(cx, op, all, text)?;
@@ -145,12 +143,7 @@ fn refused(text: &str, why: &str) -> Status {
     Status::invalid("", "", "", &e)
 }
 
-fn report(
-    cx: &mut Cx,
-    op: &Op,
-    all: Vec<String>,
-    shown: impl FnOnce() -> String,
-) -> Result<(), Status> {
+fn report(cx: &mut Cx, op: &Op, all: Vec<String>, shown: impl FnOnce() -> String) -> Result<(), Status> {
     match op.options.field_validation {
         _ if all.is_empty() => Ok(()),
         FieldValidation::Ignore => Ok(()),

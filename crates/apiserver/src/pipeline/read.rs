@@ -46,7 +46,12 @@ impl ApiServer {
                 .find(|c| c.name() == op.name)
                 .ok_or_else(|| Status::not_found("", "componentstatuses", &op.name));
         }
-        Ok(self.convert(r.id, self.lookup(r, &op.namespace, &op.name)?))
+        let mut v = self.convert(r.id, self.lookup(r, &op.namespace, &op.name)?);
+        if r.old.is_some() {
+            // Clients compare what they read with what they send; only the version must be theirs.
+            v.insert("apiVersion", r.api_version());
+        }
+        Ok(v)
     }
 
     pub(super) fn component_statuses(&self) -> Vec<Value> {

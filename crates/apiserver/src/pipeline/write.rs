@@ -1,7 +1,7 @@
 //! Writing: create, update, patch and server-side apply.
 
-use super::patch::check_apply;
 use super::meta::{meta_immutable, validate_meta, validate_meta_update};
+use super::patch::check_apply;
 use crate::admission::{self, Attempt};
 use crate::request::PatchType;
 use crate::server::Cx;

@@ -818,7 +818,8 @@ impl Program for Curl {
 
 /// An answer's head as curl shows it over HTTP/2: no reason, names in lower case and in Go's order, length and date last.
 fn h2_bytes(h: &Head) -> Vec<u8> {
-    let mut fields: Vec<(String, &str)> = h.headers.0.iter().map(|(n, v)| (n.to_lowercase(), v.as_str())).collect();
+    let mut fields: Vec<(String, &str)> =
+        h.headers.0.iter().map(|(n, v)| (n.to_lowercase(), v.as_str())).collect();
     fields.retain(|(n, _)| !matches!(n.as_str(), "connection" | "transfer-encoding"));
     let rank = |n: &str| match n {
         "content-length" => 1,
