@@ -94,7 +94,11 @@ impl ApiServer {
             [] => self.paths(),
             ["version"] => version(),
             ["healthz" | "livez" | "readyz"] => return Some(self.health(parts[0], req)),
-            ["healthz" | "livez" | "readyz", _] => return Some(text("ok".into())),
+            ["healthz" | "livez" | "readyz", ref check @ ..]
+                if check == ["etcd"] || CHECKS.contains(&check.join("/").as_str()) =>
+            {
+                return Some(text("ok".into()));
+            }
             // Whoever asks for protobuf gets the empty document: it knows no kinds, and clients go on without.
             ["openapi", "v2"] if req.header("accept").is_some_and(|a| a.contains("proto")) => {
                 return Some(Response {

@@ -8,6 +8,7 @@ mod patch;
 mod read;
 mod write;
 
+use crate::admission::{self, Attempt};
 use crate::server::Cx;
 use crate::store::Name;
 use crate::{ApiServer, Op, ResId, Resource, Status, Verb};
@@ -32,7 +33,11 @@ impl ApiServer {
             (_, Verb::Get) if self.reads(&r, &op.sub) => self.get(&r, &op).map(|v| (200, v)),
             ("binding", Verb::Create) => self.bind(cx, &op).map(|v| (201, v)),
             ("eviction", Verb::Create) => self.evict(cx, &r, &op).map(|v| (201, v)),
-            ("token", Verb::Create) => self.token_request(cx, &op).map(|v| (201, v)),
+            ("token", Verb::Create) => {
+                let a = Attempt { op: &op, r: &r, old: Value::Null, new: Value::Null };
+                admission::validate(self, cx, &a)?;
+                self.token_request(cx, &op).map(|v| (201, v))
+            }
             (_, Verb::Update | Verb::Patch) => self.change(cx, &r, op),
             _ => Err(Status::method_not_allowed()),
         }

@@ -274,22 +274,20 @@ impl Options {
                 "labelSelector" => o.label_selector = v.clone(),
                 "fieldSelector" => o.field_selector = v.clone(),
                 "limit" if v.is_empty() => {}
-                "limit" => match v.parse::<i64>() {
-                    Ok(n) => o.limit = n.max(0) as usize,
-                    Err(_) => {
-                        let m = format!("strconv.ParseInt: parsing \"{v}\": invalid syntax");
-                        return Err(Status::bad_request(m));
-                    }
-                },
+                "limit" => o.limit = number(v)?.max(0) as usize,
                 "continue" => o.continue_token = v.clone(),
                 "resourceVersion" => o.resource_version = v.clone(),
                 "resourceVersionMatch" => o.resource_version_match = v.clone(),
                 "sendInitialEvents" => o.send_initial_events = Some(truth(v)),
                 "allowWatchBookmarks" => o.bookmarks = truth(v),
-                "timeoutSeconds" => o.timeout_s = v.parse().ok(),
+                "timeoutSeconds" if v.is_empty() => {}
+                "timeoutSeconds" => o.timeout_s = Some(number(v)?.max(0) as u64),
                 "dryRun" if v == "All" => o.dry_run = true,
                 "dryRun" if !v.is_empty() => return Err(bad_dry_run(req, v)),
-                "fieldManager" => o.field_manager = v.into(),
+                "fieldManager" => {
+                    check_manager(req.method, v)?;
+                    o.field_manager = v.into();
+                }
                 "force" => o.force = Some(truth(v)),
                 "fieldValidation" => {
                     o.field_validation = match v.as_str() {
@@ -299,7 +297,8 @@ impl Options {
                         other => return Err(bad_validation(req.method, other)),
                     }
                 }
-                "gracePeriodSeconds" => o.delete.insert("gracePeriodSeconds", v.parse::<i64>().ok()),
+                "gracePeriodSeconds" if v.is_empty() => {}
+                "gracePeriodSeconds" => o.delete.insert("gracePeriodSeconds", number(v)?),
                 "propagationPolicy" => o.delete.insert("propagationPolicy", v),
                 "orphanDependents" => o.delete.insert("orphanDependents", truth(v)),
                 _ => {}
@@ -307,6 +306,41 @@ impl Options {
         }
         Ok(o)
     }
+}
+
+fn number(v: &str) -> Result<i64, Status> {
+    v.parse().map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing \"{v}\": invalid syntax")))
+}
+
+/// Models: `ValidateFieldManager`.
+fn check_manager(method: Method, v: &str) -> Result<(), Status> {
+    const BYTES_MAX: usize = 128;
+    let mut e = api::field::Errors::default();
+    let at = api::field::At::Path("fieldManager");
+    if v.len() > BYTES_MAX {
+        e.too_long(&at, BYTES_MAX);
+    } else if let Some((i, _)) = v.char_indices().find(|(_, c)| c.is_control()) {
+        e.invalid(&at, v, &format!("should only contain printable characters (pos: {i})"));
+    }
+    if e.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", options_kind(method), "", &e)) }
+}
+
+/// Models: `ValidateDeleteOptions`.
+pub(crate) fn check_delete(options: &Value) -> Result<(), Status> {
+    let mut e = api::field::Errors::default();
+    let at = api::field::At::Path("propagationPolicy");
+    let policy = options.get("propagationPolicy");
+    if policy.is_some() && options.get("orphanDependents").is_some() {
+        e.invalid(&at, policy.text(), "orphanDependents and deletionPropagation cannot be both set");
+    }
+    if policy.is_some() && !["Foreground", "Background", "Orphan"].contains(&policy.text()) {
+        e.one_of(&at, policy.text(), &["Foreground", "Background", "Orphan", "nil"]);
+    }
+    let dry = options.get("dryRun");
+    if !dry.is_empty() && dry.items().any(|d| d.text() != "All") {
+        e.one_of(&api::field::At::Path("dryRun"), dry, &["All"]);
+    }
+    if e.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &e)) }
 }
 
 /// The type of a write's options.

@@ -21,6 +21,8 @@ pub struct Settings {
     pub tokens: Vec<(SmolStr, User)>,
     /// Basic-auth users: user, password, groups.
     pub basic_users: Vec<(SmolStr, SmolStr, Vec<SmolStr>)>,
+    /// Admission plugins that are on beyond the default ones.
+    pub plugins: Vec<SmolStr>,
     /// Whether old versions of the API are served too, as books write them.
     pub book_mode: bool,
     /// Whether the `kubernetes` Service gets endpoints; the address of the server if so.
@@ -39,6 +41,7 @@ impl Default for Settings {
             node_ports: (30_000, 2_768),
             tokens: Vec::new(),
             basic_users: Vec::new(),
+            plugins: Vec::new(),
             book_mode: false,
             advertise: None,
             epoch: Epoch::DEFAULT,
@@ -233,6 +236,14 @@ impl ApiServer {
         if sub.is_empty() && !r.allows(verb.as_str()) {
             return Err(Status::method_not_allowed());
         }
+        // Across namespaces one can only read.
+        if r.namespaced
+            && namespace.is_empty()
+            && !matches!(verb, Verb::List | Verb::Watch)
+            && !(r.verbs.len() == 1 && sub.is_empty())
+        {
+            return Err(Status::method_not_allowed());
+        }
         if matches!(verb, Verb::Create) && !name.is_empty() && sub.is_empty() {
             return Err(Status::method_not_allowed());
         }
@@ -291,6 +302,12 @@ impl ApiServer {
                     }
                     return Err(Status::unsupported_media_type(CUSTOM_PATCHES));
                 }
+                if op.options.force.is_some() && op.options.patch != Some(PatchType::Apply) {
+                    let mut e = api::field::Errors::default();
+                    let why = "may not be specified for non-apply patch";
+                    e.forbidden(&api::field::At::Path("force"), why);
+                    return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &e));
+                }
                 let (body, findings) = decode_body(req).map_err(|s| match op.options.patch {
                     Some(PatchType::Json | PatchType::Merge) if s.code == 400 => {
                         Status::bad_request(format!("error decoding patch: {}", s.message))
@@ -301,10 +318,17 @@ impl ApiServer {
                 op.options.findings = findings;
             }
             Verb::Delete | Verb::DeleteCollection => {
-                let (body, _) = decode_body(req)?;
+                let (body, _) = decode_body(req).map_err(|s| match s.code {
+                    400 => Status::bad_request(format!(
+                        "couldn't get version/kind; json parse error: {}",
+                        s.message
+                    )),
+                    _ => s,
+                })?;
                 for (k, v) in body.entries() {
                     op.options.delete.insert(k, v);
                 }
+                request::check_delete(&op.options.delete)?;
                 if op.options.delete.get("dryRun").items().any(|d| d.text() == "All") {
                     op.options.dry_run = true;
                 }
