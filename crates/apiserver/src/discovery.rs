@@ -315,7 +315,7 @@ fn aggregated_resource(r: &Resource) -> Value {
 }
 
 /// Kubernetes' order of versions: GA before beta before alpha, higher before lower.
-fn version_order(v: &str) -> (u8, u32, u32) {
+pub(crate) fn version_order(v: &str) -> (u8, u32, u32) {
     let parse = || -> Option<(u8, u32, u32)> {
         let rest = v.strip_prefix('v')?;
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());

@@ -198,6 +198,12 @@ impl Registry {
         id
     }
 
+    /// Stops serving a version whose objects stay.
+    pub(crate) fn hide(&mut self, id: ResId) {
+        let r = self.get(id).clone();
+        self.by_path.remove(&(r.group.clone(), r.version.clone(), r.plural.clone()));
+    }
+
     /// Stops serving all versions of a custom kind.
     pub fn remove_custom(&mut self, group: &str, plural: &str) {
         let gone: Vec<_> =

@@ -251,6 +251,7 @@ impl ApiServer {
             return Err(Status::method_not_allowed());
         }
         self.read_body(&mut op, &r, req)?;
+        cx.warnings.extend(crate::custom::deprecation(&self.registry, &r));
         let accept = req.header("accept").unwrap_or("").to_owned();
         if !crate::table::acceptable(&accept) && r.builtin.is_some() {
             return Err(Status::not_acceptable(verb));

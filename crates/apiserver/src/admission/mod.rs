@@ -7,6 +7,7 @@ mod limitranger;
 mod node;
 mod optional;
 mod podsecurity;
+mod policy;
 mod priority;
 pub mod quota;
 mod runtimeclass;
@@ -70,6 +71,7 @@ const VALIDATING: &[(&str, Check)] = &[
     ("OwnerReferencesPermissionEnforcement", optional::owner_references),
     ("PersistentVolumeClaimResize", storage::resize),
     ("CertificateApproval, CertificateSigning, CertificateSubjectRestriction", certificates::validate),
+    ("ValidatingAdmissionPolicy", policy::validate),
     ("ResourceQuota", quota::validate),
 ];
 

@@ -81,3 +81,46 @@ fn classes_and_plugins_that_are_switched_on() {
     assert_eq!(spec.at(&["nodeSelector", "r"]).text(), "g");
     assert_eq!(spec.at(&["containers", "0", "imagePullPolicy"]), &Value::from("Always"));
 }
+
+#[test]
+fn policies_in_cel() {
+    let mut api = server(&[]);
+    let admin = ("admin", &["system:masters"][..]);
+    let base = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+    let policy = "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: limit}, spec: {
+        matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}]},
+        variables: [{name: max, expression: 'int(params.data.max)'}], paramKind: {apiVersion: v1, kind: ConfigMap},
+        validations: [{expression: 'object.spec.replicas <= variables.max', messageExpression: '\"at most \" + string(variables.max) + \" replicas\"'}]}}";
+    let r = send(&mut api, admin.0, admin.1, Method::Post, base, policy);
+    assert_eq!(r.status, 201, "{}", message(&r));
+    let binding = "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: all}, spec: {
+        policyName: limit, validationActions: [Deny], paramRef: {name: limits, parameterNotFoundAction: Deny}}}";
+    let r = send(
+        &mut api,
+        admin.0,
+        admin.1,
+        Method::Post,
+        &format!("{base}").replace("policies", "policybindings"),
+        binding,
+    );
+    assert_eq!(r.status, 201, "{}", message(&r));
+    let deployment = |n: u32| {
+        format!(
+            "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d}}, spec: {{replicas: {n}, selector: {{matchLabels: {{a: b}}}}, \
+         template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: x}}]}}}}}}}}"
+        )
+    };
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    let r = send(&mut api, admin.0, admin.1, Method::Post, path, &deployment(1));
+    assert!(message(&r).contains("no params found for policy binding"), "{}", message(&r));
+    let limits = "{apiVersion: v1, kind: ConfigMap, metadata: {name: limits}, data: {max: '3'}}";
+    send(&mut api, admin.0, admin.1, Method::Post, "/api/v1/namespaces/default/configmaps", limits);
+    let r = send(&mut api, admin.0, admin.1, Method::Post, path, &deployment(4));
+    assert_eq!((r.status, r.value().get("reason").text()), (422, "Invalid"));
+    assert_eq!(
+        message(&r),
+        "deployments.apps \"d\" is forbidden: ValidatingAdmissionPolicy 'limit' with binding 'all' denied request: at most 3 replicas"
+    );
+    let r = send(&mut api, admin.0, admin.1, Method::Post, path, &deployment(3));
+    assert_eq!(r.status, 201, "{}", message(&r));
+}
