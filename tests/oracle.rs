@@ -99,7 +99,9 @@ fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws) -> Worl
     setup.cwd = "/case".into();
     setup.host = "vm".into();
     setup.env = vec![("KUBECONFIG".into(), "/root/.kube/config".into())];
-    setup.files.push(("/root/.kube/config".into(), kubeconfig("kubernetes-admin", "admintoken").into_bytes()));
+    setup
+        .files
+        .push(("/root/.kube/config".into(), kubeconfig("kubernetes-admin", "admintoken").into_bytes()));
     setup.files.push(("/case/alice.kubeconfig".into(), kubeconfig("alice", "alicetoken").into_bytes()));
     setup.files.push(("/case/ca.crt".into(), apiserver::CLUSTER_CA.as_bytes().to_vec()));
     setup.settings.names = draws.names.iter().map(|(b, s)| (b.into(), s.into())).collect();
@@ -250,7 +252,9 @@ fn run_case(c: &Case, w: &mut World) -> Report {
             match i {
                 0 => {}
                 // Cases of these letters waited for the namespace's ServiceAccount after their first command.
-                1 if lines[0].starts_with("kubectl create ns ") => trial.run_for(pause + Duration::from_millis(300)),
+                1 if lines[0].starts_with("kubectl create ns ") => {
+                    trial.run_for(pause + Duration::from_millis(300))
+                }
                 1 => trial.run_for(pause + settle),
                 _ => trial.run_for(pause),
             }

@@ -252,7 +252,9 @@ impl Decoder {
 fn keeps_null(f: &Field) -> bool {
     let name = f.name();
     matches!(f.ty, Ty::Time | Ty::MicroTime)
-        && (matches!(name, "lastProbeTime" | "eventTime") || name.ends_with("irstTimestamp") || name.ends_with("astTimestamp"))
+        && (matches!(name, "lastProbeTime" | "eventTime")
+            || name.ends_with("irstTimestamp")
+            || name.ends_with("astTimestamp"))
 }
 
 /// Whether Go's `omitempty` leaves this out.

@@ -8,7 +8,7 @@ use crate::server::Cx;
 use crate::store::Name;
 use crate::{ApiServer, Op, Resource, Status, Verb, scale};
 use api::field::{At, Errors};
-use api::{Value, gostruct};
+use api::{SmolStr, Value, gostruct};
 use std::sync::Arc;
 
 impl ApiServer {
