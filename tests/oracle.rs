@@ -9,6 +9,7 @@ mod draws;
 mod moments;
 mod records;
 
+use apiserver::auth::User;
 use cluster::{Command, Setup, World};
 use draws::Draws;
 use sim::{Duration, Epoch, Instant, Seed};
@@ -91,12 +92,16 @@ fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws) -> Worl
     let mut setup = Setup::fake(3);
     // The clock is the recording's.
     setup.settings.epoch = Epoch(first.map_or(1_795_554_845, |t| t - 4) - phase.as_secs() as i64);
-    setup.settings.tokens.push(("admintoken".into(), "kubernetes-admin".into(), vec!["system:masters".into()]));
-    setup.settings.tokens.push(("alicetoken".into(), "alice".into(), vec!["devs".into()]));
+    let admin = User::new("kubernetes-admin", &["system:masters"]);
+    setup.settings.tokens.push(("admintoken".into(), User { uid: "u-admin".into(), ..admin }));
+    let alice = User::new("alice", &["devs"]);
+    setup.settings.tokens.push(("alicetoken".into(), User { uid: "u-alice".into(), ..alice }));
     setup.cwd = "/case".into();
     setup.host = "vm".into();
     setup.env = vec![("KUBECONFIG".into(), "/root/.kube/config".into())];
-    setup.files.push(("/root/.kube/config".into(), kubeconfig("kubernetes-admin", "admintoken").into_bytes()));
+    setup
+        .files
+        .push(("/root/.kube/config".into(), kubeconfig("kubernetes-admin", "admintoken").into_bytes()));
     setup.files.push(("/case/alice.kubeconfig".into(), kubeconfig("alice", "alicetoken").into_bytes()));
     setup.files.push(("/case/ca.crt".into(), apiserver::CLUSTER_CA.as_bytes().to_vec()));
     setup.settings.names = draws.names.iter().map(|(b, s)| (b.into(), s.into())).collect();
@@ -247,7 +252,9 @@ fn run_case(c: &Case, w: &mut World) -> Report {
             match i {
                 0 => {}
                 // Cases of these letters waited for the namespace's ServiceAccount after their first command.
-                1 if lines[0].starts_with("kubectl create ns ") => trial.run_for(pause + Duration::from_millis(300)),
+                1 if lines[0].starts_with("kubectl create ns ") => {
+                    trial.run_for(pause + Duration::from_millis(300))
+                }
                 1 => trial.run_for(pause + settle),
                 _ => trial.run_for(pause),
             }
@@ -330,8 +337,8 @@ fn prepare(w: &mut World, lines: &[String]) {
     wanted.dedup();
     for ns in wanted {
         let made = lines.iter().any(|l| {
-            (l.contains("create ns") || l.contains("create namespace"))
-                && l.split_whitespace().any(|w| w == ns)
+            let words: Vec<&str> = l.split_whitespace().collect();
+            words.windows(3).any(|w| w[0] == "create" && matches!(w[1], "ns" | "namespace") && w[2] == ns)
         });
         let plain = !ns.is_empty() && ns.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         let prefixed = ["g", "golden-"].iter().any(|p| ns.starts_with(p));

@@ -35,9 +35,12 @@ struct Found {
 pub fn read<'a>(dirs: impl Iterator<Item = &'a Path>) -> Draws {
     let mut f = Found::default();
     for dir in dirs {
-        for (file, ordered) in
-            [("scheduler-scores.log", true), ("events-ordered.txt", true), ("cmd.txt", false), ("output.txt", false)]
-        {
+        for (file, ordered) in [
+            ("scheduler-scores.log", true),
+            ("events-ordered.txt", true),
+            ("cmd.txt", false),
+            ("output.txt", false),
+        ] {
             let text = fs::read_to_string(dir.join(file)).unwrap_or_default();
             f.bindings(&text, ordered);
         }

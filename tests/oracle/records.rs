@@ -1,7 +1,7 @@
 //! What lies beside a transcript: the object after the case.
 
-use super::compare::same_text;
 use super::Case;
+use super::compare::same_text;
 use api::Value;
 use cluster::World;
 use std::fs;
@@ -21,10 +21,13 @@ pub fn differences(c: &Case, w: &World) -> Vec<String> {
 fn object(text: &str, w: &World) -> Option<Result<(), String>> {
     let expected = api::yaml::parse(text).ok().filter(|v| !v.kind().is_empty() && !v.name().is_empty())?;
     let (group, version) = expected.api_version().split_once('/').unwrap_or(("", expected.api_version()));
-    let r = w.api().registry.iter().find(|r| {
-        r.group == group && r.version == version && r.kind == expected.kind()
-    })?;
-    let got = w.api().store.get(r.storage, expected.namespace(), expected.name()).cloned().unwrap_or_default();
+    let r = w
+        .api()
+        .registry
+        .iter()
+        .find(|r| r.group == group && r.version == version && r.kind == expected.kind())?;
+    let got =
+        w.api().store.get(r.storage, expected.namespace(), expected.name()).cloned().unwrap_or_default();
     let plain = |v: &Value| {
         let mut v = v.clone();
         v.remove(&["metadata", "managedFields"]);

@@ -18,9 +18,18 @@ pub fn to_json(ty: Option<TypeId>, v: &Value) -> String {
     out
 }
 
+/// The same for a value inside an object.
+pub fn value_json(ty: Option<Ty>, v: &Value) -> String {
+    let mut out = String::new();
+    write_value(&mut out, ty, v);
+    out
+}
+
 fn write_struct(out: &mut String, ty: &'static Type, fields: &'static [GoField], v: &Value, braces: bool) {
     if fields.is_empty() {
-        out.push_str(&v.to_json());
+        if braces {
+            out.push_str(&v.to_json());
+        }
         return;
     }
     if braces {
@@ -134,7 +143,14 @@ fn write_internal(out: &mut String, ty: TypeId, v: &Value) {
     }
     let flat = |g: &GoField| if g.json.is_empty() { g.inlined() } else { &[] };
     out.push('{');
-    for g in ty.go().iter() {
+    // The one internal type whose fields stand in another order than the API's.
+    let first = |g: &&GoField| t.short_name() == "JSONSchemaProps" && g.json == "nullable";
+    let moved = ty.go().iter().find(first);
+    let ordered = ty.go().iter().filter(|g| !first(g)).flat_map(|g| {
+        let then = moved.filter(|_| g.json == "type");
+        core::iter::once(g).chain(then)
+    });
+    for g in ordered {
         let inner = flat(g);
         let own = core::slice::from_ref(g);
         for g in if inner.is_empty() { own } else { inner } {
@@ -153,6 +169,18 @@ fn write_field(out: &mut String, t: &'static Type, g: &GoField, v: &Value) {
     let (field, sty) = (v.get(g.json), t.field(g.json).map(|f| f.ty));
     match (field, sty) {
         (Value::Null, sty) => out.push_str(zero(g, sty)),
+        (Value::Map(m), Some(Ty::Map(Ty::Object(t)))) => {
+            out.push('{');
+            for (i, (k, item)) in m.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                json::string(out, k);
+                out.push(':');
+                write_internal(out, *t, item);
+            }
+            out.push('}');
+        }
         (field, Some(Ty::Object(t))) => write_internal(out, t, field),
         (field, Some(Ty::List(Ty::Object(t)))) => {
             out.push('[');
@@ -191,7 +219,11 @@ fn fill_absent(ty: &'static Type, fields: &'static [GoField], v: &mut Value) {
             continue;
         }
         let Some(sty) = always_printed(ty, g) else { continue };
-        if v.as_map().is_some_and(|m| m.contains(g.json)) {
+        if let Some(have) = v.as_map().and_then(|m| m.get(g.json)) {
+            // The store does not tell an empty list from none.
+            if !g.omit && matches!(have, Value::List(l) if l.is_empty()) {
+                v.insert(g.json, Value::Null);
+            }
             continue;
         }
         let zero = match (g.is_pointer() || g.ty.starts_with('[') || g.ty.starts_with("map["), sty) {

@@ -89,7 +89,8 @@ impl Recorder {
     ) {
         let now = client.now;
         let target = reference(about, path);
-        let object = ["kind", "namespace", "name", "uid", "apiVersion"].map(|k| target.get(k).text()).join("|");
+        let object =
+            ["kind", "namespace", "name", "uid", "apiVersion"].map(|k| target.get(k).text()).join("|");
         let similar: SmolStr = format!("{object}|{kind}|{reason}").into();
         let (message, key) = match self.combined(&similar, now, message) {
             Some(combined) => (combined, similar),

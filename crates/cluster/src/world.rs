@@ -92,7 +92,7 @@ impl Setup {
         let mut setup = Setup { nodes, ..Setup::default() };
         let (user, token) = ("admin", "admin-token");
         setup.settings.advertise = Some("192.168.0.10".into());
-        setup.settings.tokens.push((token.into(), user.into(), vec!["system:masters".into()]));
+        setup.settings.tokens.push((token.into(), apiserver::auth::User::new(user, &["system:masters"])));
         let config = host::kubeconfig("https://192.168.0.10:6443", user, token);
         setup.files.push(("/root/.kube/config".into(), config.into_bytes()));
         setup

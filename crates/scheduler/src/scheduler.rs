@@ -280,7 +280,8 @@ impl Scheduler {
         let info = Arc::new(PodInfo::new(&pod));
         let lookup = self.lookup(&pod);
         let nodes: Vec<Arc<NodeInfo>> = self.cache.nodes().cloned().collect();
-        let mut verdict = attempt(&info, &nodes, &lookup, &mut self.start, &mut self.tosses, &mut self.chance);
+        let mut verdict =
+            attempt(&info, &nodes, &lookup, &mut self.start, &mut self.tosses, &mut self.chance);
         let identity = self.identity.clone();
         let mut chance = self.chance.clone();
         let mut client = Client {
@@ -414,7 +415,9 @@ fn claims_of(pod: &Value) -> impl Iterator<Item = SmolStr> {
     pod.at(&["spec", "volumes"]).items().filter_map(|v| {
         match v.at(&["persistentVolumeClaim", "claimName"]).as_str() {
             Some(n) => Some(SmolStr::from(n)),
-            None if v.get("ephemeral").is_some() => Some(format!("{}-{}", pod.name(), v.get("name").text()).into()),
+            None if v.get("ephemeral").is_some() => {
+                Some(format!("{}-{}", pod.name(), v.get("name").text()).into())
+            }
             None => None,
         }
     })

@@ -85,7 +85,9 @@ fn has(csr: &Value, kind: &str) -> bool {
 /// Whether the cleaner deletes a request now.
 fn is_old(csr: &Value, now: i64) -> bool {
     let age = |t: &Value| Civil::parse(t.text()).map_or(0, |t| now - t.unix());
-    let decided = ["Approved", "Denied", "Failed"].iter().any(|k| age(csr.condition(k).get("lastUpdateTime")) > DECIDED_S);
+    let decided = ["Approved", "Denied", "Failed"]
+        .iter()
+        .any(|k| age(csr.condition(k).get("lastUpdateTime")) > DECIDED_S);
     let undecided = csr.at(&["status", "conditions"]).is_empty();
     decided || (undecided && age(csr.at(&["metadata", "creationTimestamp"])) > PENDING_S)
 }

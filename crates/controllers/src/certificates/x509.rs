@@ -120,7 +120,8 @@ pub(super) fn certificate(r: &Request, seed: &str, (from, until): (i64, i64), na
     let token: Vec<u8> = seed.bytes().filter(u8::is_ascii_alphanumeric).collect();
     let mut serial = vec![0x01];
     serial.extend(token.iter().take(15));
-    let common_name = encode(SEQUENCE, &[&encode(OID, &[&[0x55, 0x04, 0x03]]), &encode(0x0c, &[b"kubernetes"])]);
+    let common_name =
+        encode(SEQUENCE, &[&encode(OID, &[&[0x55, 0x04, 0x03]]), &encode(0x0c, &[b"kubernetes"])]);
     let issuer = encode(SEQUENCE, &[&encode(SET, &[&common_name])]);
     let (bits, extended) = usages(names);
     let mut extensions = Vec::new();

@@ -3,7 +3,8 @@
 //! Models: `pkg/controller/endpointslicemirroring`.
 
 use crate::runtime::{
-    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, controller_reference, is_controlled_by,
+    Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue, controller_reference,
+    is_controlled_by,
 };
 use api::{Value, obj};
 use apiserver::ResId;
@@ -97,7 +98,11 @@ impl Mirroring {
             Some(s) if s.at(&["spec", "selector"]).is_some() => None,
             Some(_) => {
                 let subsets = e.get("subsets").items();
-                Some(subsets.flat_map(|s| ["IPv4", "IPv6"].into_iter().filter_map(|f| self.slice(e, s, f))).collect())
+                Some(
+                    subsets
+                        .flat_map(|s| ["IPv4", "IPv6"].into_iter().filter_map(|f| self.slice(e, s, f)))
+                        .collect(),
+                )
             }
         }
     }

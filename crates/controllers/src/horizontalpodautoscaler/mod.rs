@@ -145,7 +145,8 @@ fn missing(hpa: &Value, m: &Value) -> Missing {
     const GONE: &str = "the server could not find the requested resource";
     const CUSTOM: &str = "unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) \
                           registered";
-    let usage = |of: &Value| if of.at(&["target", "averageValue"]).is_some() { "usage" } else { "utilization" };
+    let usage =
+        |of: &Value| if of.at(&["target", "averageValue"]).is_some() { "usage" } else { "utilization" };
     let (reason, what, text) = match m.get("type").text() {
         "Resource" | "ContainerResource" => {
             let own = m.get("type").text() == "Resource";
@@ -158,19 +159,20 @@ fn missing(hpa: &Value, m: &Value) -> Missing {
             );
             match own {
                 true => ("FailedGetResourceMetric", format!("{name} resource metric value"), text),
-                false => (
-                    "FailedGetContainerResourceMetric",
-                    format!("{name} container metric value"),
-                    text,
-                ),
+                false => ("FailedGetContainerResourceMetric", format!("{name} container metric value"), text),
             }
         }
         "Pods" => {
             let name = m.at(&["pods", "metric", "name"]).text();
-            ("FailedGetPodsMetric", "pods metric value".to_owned(), format!("unable to get metric {name}: {CUSTOM}"))
+            (
+                "FailedGetPodsMetric",
+                "pods metric value".to_owned(),
+                format!("unable to get metric {name}: {CUSTOM}"),
+            )
         }
         "Object" => {
-            let (o, name) = (m.at(&["object", "describedObject"]), m.at(&["object", "metric", "name"]).text());
+            let (o, name) =
+                (m.at(&["object", "describedObject"]), m.at(&["object", "metric", "name"]).text());
             let text = format!(
                 "unable to get metric {name}: {} on {} {}/{CUSTOM}",
                 o.kind(),

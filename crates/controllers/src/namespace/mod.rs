@@ -34,7 +34,8 @@ struct Left {
 
 /// The longest grace of the pods that still run. Models: `estimateGracefulTerminationForPods`.
 fn grace_of(turn: &Turn<'_>, ns: &Value, pods: &[Value]) -> i64 {
-    let running = pods.iter().filter(|p| !matches!(p.at(&["status", "phase"]).text(), "Succeeded" | "Failed"));
+    let running =
+        pods.iter().filter(|p| !matches!(p.at(&["status", "phase"]).text(), "Succeeded" | "Failed"));
     let longest = running.map(|p| p.at(&["spec", "terminationGracePeriodSeconds"]).int()).max().unwrap_or(0);
     let now = turn.client.api.settings.epoch.civil(turn.now()).unix();
     let since = Civil::parse(ns.at(&["metadata", "deletionTimestamp"]).text()).map_or(now, |t| t.unix());
@@ -77,7 +78,12 @@ impl Namespaces {
         }
         let estimate = match (grace, held) {
             (0, true) => FINALIZERS_S,
-            (0, false) => return Err(Failure::Other(format!("unexpected items still remain in namespace: {}", ns.name()))),
+            (0, false) => {
+                return Err(Failure::Other(format!(
+                    "unexpected items still remain in namespace: {}",
+                    ns.name()
+                )));
+            }
             (s, _) => s,
         };
         left.estimate_s = left.estimate_s.max(estimate);

@@ -152,7 +152,11 @@ impl Binder {
             return lost(turn, "ClaimLost", text);
         }
         let Some(v) = self.volume(turn, name)? else {
-            return lost(turn, "ClaimLost", "Bound claim has lost its PersistentVolume. Data on the volume is lost!");
+            return lost(
+                turn,
+                "ClaimLost",
+                "Bound claim has lost its PersistentVolume. Data on the volume is lost!",
+            );
         };
         if v.at(&["spec", "claimRef"]).is_null() || v.at(&["spec", "claimRef", "uid"]).text() == claim.uid() {
             return self.bind(turn, &v, claim).map_err(Failure::from);
@@ -204,7 +208,9 @@ impl Binder {
         match volume {
             Some(v) => {
                 new.set(&["status", "accessModes"], v.at(&["spec", "accessModes"]));
-                if new.at(&["status", "capacity"]).is_null() || claim.at(&["status", "phase"]).text() != "Bound" {
+                if new.at(&["status", "capacity"]).is_null()
+                    || claim.at(&["status", "phase"]).text() != "Bound"
+                {
                     new.set(&["status", "capacity"], v.at(&["spec", "capacity"]));
                 }
             }

@@ -77,8 +77,10 @@ impl Binder {
                 _ => Ok(true),
             };
         }
-        let text =
-            format!("error getting deleter volume plugin for volume \"{}\": no deletable volume plugin matched", v.name());
+        let text = format!(
+            "error getting deleter volume plugin for volume \"{}\": no deletable volume plugin matched",
+            v.name()
+        );
         if v.at(&["status", "phase"]).text() != "Failed" {
             turn.event(v, "Warning", "VolumeFailedDelete", &text);
         }

@@ -26,7 +26,11 @@ pub struct PodGc {
 impl PodGc {
     /// The collector.
     pub fn new(kinds: &Kinds) -> Self {
-        PodGc { pods: kinds.get("", "pods"), nodes: kinds.get("", "nodes"), missing: sim::persistent::OrdMap::new() }
+        PodGc {
+            pods: kinds.get("", "pods"),
+            nodes: kinds.get("", "nodes"),
+            missing: sim::persistent::OrdMap::new(),
+        }
     }
 
     fn delete(&self, turn: &mut Turn<'_>, pod: &Value, reason: Option<&str>) {
@@ -85,10 +89,8 @@ impl Controller for PodGc {
             .map(|p| p.at(&["spec", "nodeName"]).smol())
             .filter(|n| !n.is_empty() && turn.informers.get(self.nodes, "", n).is_none())
             .collect();
-        self.missing = lost
-            .iter()
-            .map(|n| (n.clone(), self.missing.get(n).copied().unwrap_or(now)))
-            .collect();
+        self.missing =
+            lost.iter().map(|n| (n.clone(), self.missing.get(n).copied().unwrap_or(now))).collect();
         for pod in &all {
             let node = pod.at(&["spec", "nodeName"]).smol();
             let over = self.missing.get(&node).is_some_and(|at| now.since(*at).as_secs() >= QUARANTINE_S);
@@ -98,8 +100,10 @@ impl Controller for PodGc {
                 self.delete(turn, pod, None);
             }
         }
-        let mut ended: Vec<&Value> =
-            all.iter().filter(|p| matches!(p.at(&["status", "phase"]).text(), "Succeeded" | "Failed")).collect();
+        let mut ended: Vec<&Value> = all
+            .iter()
+            .filter(|p| matches!(p.at(&["status", "phase"]).text(), "Succeeded" | "Failed"))
+            .collect();
         ended.sort_by_key(|p| p.at(&["metadata", "creationTimestamp"]).smol());
         let surplus = ended.len().saturating_sub(ENDED_MAX);
         for pod in ended.into_iter().take(surplus) {

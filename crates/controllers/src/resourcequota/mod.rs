@@ -48,7 +48,13 @@ impl ResourceQuotas {
     }
 
     /// What all objects of a resource use that a quota covers, by the quota's names.
-    fn used_by(&self, turn: &mut Turn<'_>, quota: &Value, res: ResId, used: &mut Value) -> Result<(), Status> {
+    fn used_by(
+        &self,
+        turn: &mut Turn<'_>,
+        quota: &Value,
+        res: ResId,
+        used: &mut Value,
+    ) -> Result<(), Status> {
         let r = turn.client.api.registry.get(res).clone();
         for v in turn.client.list(res, quota.namespace())? {
             if !covers(quota, &r.kind, &v) {
@@ -74,7 +80,11 @@ fn counts(name: &str) -> (&str, &str) {
     let storage = name.ends_with("requests.storage") || name.contains(".storageclass.storage.k8s.io/");
     match name {
         "services.nodeports" | "services.loadbalancers" => ("", "services"),
-        "configmaps" | "secrets" | "services" | "replicationcontrollers" | "resourcequotas"
+        "configmaps"
+        | "secrets"
+        | "services"
+        | "replicationcontrollers"
+        | "resourcequotas"
         | "persistentvolumeclaims" => ("", name),
         _ if storage => ("", "persistentvolumeclaims"),
         _ => ("", "pods"),

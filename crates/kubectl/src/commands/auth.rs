@@ -215,7 +215,8 @@ fn list(cx: &mut Cx<'_>, a: &Args, api: &Api) -> Done {
     for r in status.get("nonResourceRules").items() {
         let verbs = texts(r.get("verbs"));
         for u in texts(r.get("nonResourceURLs")) {
-            rbac::add(&mut rows, String::new(), vec![u], Vec::new(), &verbs);
+            // Only rules of resources are joined.
+            rows.push((String::new(), vec![u], Vec::new(), verbs.clone()));
         }
     }
     rows.sort_by_cached_key(rbac::key);

@@ -131,7 +131,23 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
         body => {
             let api::wire::Body::Object(v) = body else { return Ok(()) };
             // The server prints answers in the order of its structs; version is indented.
-            let json = api::gostruct::to_json(print::type_of(v), v);
+            let json = match v.kind() {
+                "APIVersions" | "APIGroup" | "APIGroupList" | "APIResourceList" => {
+                    let order = [
+                        "kind",
+                        "apiVersion",
+                        "name",
+                        "versions",
+                        "serverAddressByClientCIDRs",
+                        "preferredVersion",
+                        "groupVersion",
+                        "resources",
+                        "groups",
+                    ];
+                    super::version::raw_json(v, &order)
+                }
+                _ => api::gostruct::to_json(print::type_of(v), v),
+            };
             if path == "/version" {
                 let order = [
                     "major",
@@ -153,9 +169,9 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
             } else {
                 cx.out(json);
             }
+            cx.out("\n");
         }
     }
-    cx.out("\n");
     Ok(())
 }
 

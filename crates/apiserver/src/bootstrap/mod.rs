@@ -2,12 +2,65 @@
 //!
 //! `data/rbac.json` is what a v1.36 API server creates by itself.
 
+mod flow;
+mod services;
+
 use crate::server::Cx;
 use crate::{ApiServer, Op, Options, Verb};
 use api::{SmolStr, Value, obj};
 use sim::{Cause, Instant};
 
-const RBAC: &str = include_str!("../data/rbac.json");
+const RBAC: &str = include_str!("../../data/rbac.json");
+
+/// Controllers that act under an account of their own. Models: `--use-service-account-credentials`.
+const CONTROLLERS: &[&str] = &[
+    "attachdetach-controller",
+    "certificate-controller",
+    "clusterrole-aggregation-controller",
+    "cronjob-controller",
+    "daemon-set-controller",
+    "deployment-controller",
+    "device-taint-eviction-controller",
+    "disruption-controller",
+    "endpoint-controller",
+    "endpointslice-controller",
+    "endpointslicemirroring-controller",
+    "ephemeral-volume-controller",
+    "expand-controller",
+    "generic-garbage-collector",
+    "horizontal-pod-autoscaler",
+    "job-controller",
+    "legacy-service-account-token-cleaner",
+    "namespace-controller",
+    "node-controller",
+    "persistent-volume-binder",
+    "pod-garbage-collector",
+    "pv-protection-controller",
+    "pvc-protection-controller",
+    "replicaset-controller",
+    "replication-controller",
+    "resource-claim-controller",
+    "resourcequota-controller",
+    "root-ca-cert-publisher",
+    "service-account-controller",
+    "service-cidrs-controller",
+    "statefulset-controller",
+    "ttl-after-finished-controller",
+    "ttl-controller",
+    "validatingadmissionpolicy-status-controller",
+    "volumeattributesclass-protection-controller",
+];
+
+/// A request of the server itself.
+fn server_cx(now: Instant) -> Cx {
+    Cx {
+        now,
+        cause: Cause::NONE,
+        user: crate::auth::User::new("system:apiserver", &["system:masters"]),
+        agent: "kube-apiserver".into(),
+        warnings: Vec::new(),
+    }
+}
 
 impl ApiServer {
     /// Creates what every cluster has. Models: the API server's post-start hooks.
@@ -35,9 +88,19 @@ impl ApiServer {
             let o = obj!({"metadata": {"name": name}, "value": value, "description": text});
             self.seed_object(now, "priorityclasses", "scheduling.k8s.io", "v1", o);
         }
+        self.seed_flow_control(now);
+        self.seed_system(now);
         let cidr = self.settings.service_cidr.clone();
-        let o = obj!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [cidr]}});
+        let o = obj!({
+            "metadata": {"name": "kubernetes", "finalizers": ["networking.k8s.io/service-cidr-finalizer"]}, "spec": {"cidrs": [cidr]}
+        });
         self.seed_object(now, "servicecidrs", "networking.k8s.io", "v1", o);
+        let ready = obj!({
+            "type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready",
+            "lastTransitionTime": self.timestamp(now)
+        });
+        let status = obj!({"conditions": [ready]});
+        self.seed_status(now, "servicecidrs", "networking.k8s.io", "kubernetes", status);
         let first = crate::alloc::usable(&self.settings.service_cidr)
             .map_or_else(String::new, |(f, _)| crate::alloc::ipv4_text(f));
         let o = obj!({
@@ -50,6 +113,36 @@ impl ApiServer {
         self.seed_object(now, "services", "", "v1", o);
         if let Some(ip) = self.settings.advertise.clone() {
             self.advertise(now, &ip);
+        }
+        let mut cx = server_cx(now);
+        self.register_services(&mut cx);
+    }
+
+    /// Accounts of the controllers, and what the server tells extension servers about itself.
+    fn seed_system(&mut self, now: Instant) {
+        for c in CONTROLLERS {
+            let o = obj!({"metadata": {"name": *c, "namespace": "kube-system"}});
+            self.seed_object(now, "serviceaccounts", "", "v1", o);
+        }
+        let since = self.timestamp(now);
+        let since = since.split('T').next().unwrap_or_default();
+        let maps = [
+            ("extension-apiserver-authentication", obj!({"client-ca-file": crate::CLUSTER_CA})),
+            ("kube-apiserver-legacy-service-account-token-tracking", obj!({"since": since})),
+        ];
+        for (name, data) in maps {
+            let o = obj!({"metadata": {"name": name, "namespace": "kube-system"}, "data": data});
+            self.seed_object(now, "configmaps", "", "v1", o);
+        }
+    }
+
+    /// Writes the status of a seeded object.
+    fn seed_status(&mut self, now: Instant, plural: &str, group: &str, name: &str, status: Value) {
+        let Some(id) = self.registry.id(group, "v1", plural) else { return };
+        let s = self.registry.get(id).clone();
+        if let Some(mut v) = self.store.get(id, "", name).cloned() {
+            v.insert("status", status);
+            self.commit(&server_cx(now), &s, (SmolStr::default(), name.into()), v);
         }
     }
 
@@ -76,13 +169,7 @@ impl ApiServer {
         o.insert("apiVersion", r.api_version());
         o.insert("kind", &r.kind);
         let namespace: SmolStr = o.namespace().into();
-        let mut cx = Cx {
-            now,
-            cause: Cause::NONE,
-            user: crate::auth::User::new("system:apiserver", &["system:masters"]),
-            agent: "kube-apiserver".into(),
-            warnings: Vec::new(),
-        };
+        let mut cx = server_cx(now);
         let op = Op {
             verb: Verb::Create,
             res,
