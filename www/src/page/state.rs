@@ -2,8 +2,8 @@
 
 use crate::platform::{self, Terminal, Worker};
 use crate::protocol::{Answer, Clock, Frame, From, FromWorker, Mark, PacketView, Question, ToWorker};
-use cluster::{Command, Logged};
 use cluster::view::{Detail, EventView, Id, ObjectView, State};
+use cluster::{Command, Logged};
 use leptos::prelude::*;
 use lesson::Lesson;
 use sim::{Epoch, Instant};
@@ -208,7 +208,10 @@ impl App {
             };
             let fake_nodes = self.fake_nodes.get_value();
             let from = From::Log { fake_nodes, log: log.clone(), end };
-            (from, format!("The cluster stopped ({why}). It is here again, {n} commands replayed; {left_out}."))
+            (
+                from,
+                format!("The cluster stopped ({why}). It is here again, {n} commands replayed; {left_out}."),
+            )
         } else if before == 0 {
             (self.origin.get_value(), format!("The cluster could not start ({why}). Trying once more."))
         } else {
@@ -223,7 +226,8 @@ impl App {
     /// Terminals whose opening is not in the log that was replayed are opened anew.
     fn reopen_terminals(self) {
         let opened = |n: u32| {
-            let is = |l: &Logged| matches!(&l.command, Command::OpenTerminal { terminal, .. } if *terminal == n);
+            let is =
+                |l: &Logged| matches!(&l.command, Command::OpenTerminal { terminal, .. } if *terminal == n);
             self.log.with_value(|log| log.iter().any(is))
         };
         for tab in self.tabs.get_untracked() {
