@@ -368,8 +368,9 @@ impl World {
         for r in ready {
             let handles = self.site.sockets.ready(&[r]);
             if handles.is_empty() {
-                // No process: a probe's socket in a node's own namespace.
-                if let Some(i) = self.site.host_of_ns(r.0) {
+                // No process: a forwarded connection, or a probe's socket in a node's own namespace.
+                let session = self.sessions.values().find(|s| s.owns(r.0, r.1)).map(|s| s.host);
+                if let Some(i) = session.or_else(|| self.site.host_of_ns(r.0)) {
                     self.wake(Part::Host(i), self.now);
                 }
             }
@@ -458,8 +459,8 @@ impl World {
         }
         let next = m.kubelet.run(now, &mut self.api, &mut site.net, &mut site.sockets);
         self.take_calls(i);
-        let again = self.pump_sessions(i);
-        if again { Some(now) } else { next }
+        let sessions = self.pump_sessions(i);
+        [next, sessions].into_iter().flatten().min()
     }
 
     fn run_proxy(&mut self, i: usize) -> Option<Instant> {

@@ -224,6 +224,11 @@ impl Worker {
         self.boxes.iter().any(|b| (n.is_some() && b.run == n) || b.probes().any(|p| p.owns(pid)))
     }
 
+    /// The network namespace of the sandbox.
+    pub(super) fn network(&self) -> Option<net::NsId> {
+        self.sandbox.as_ref().map(|s| s.ns)
+    }
+
     pub(super) fn probing(&self) -> bool {
         self.boxes.iter().any(|b| b.probes().any(Probe::busy))
     }
