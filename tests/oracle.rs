@@ -8,6 +8,7 @@ use cluster::{Command, Setup, World};
 use sim::{Duration, Epoch, Instant, Seed};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use compare::differences;
 
@@ -58,8 +59,17 @@ fn world(files: Vec<(String, Vec<u8>)>) -> World {
     setup.files.push(("/case/alice.kubeconfig".into(), kubeconfig("alice", "alicetoken").into_bytes()));
     setup.files.push(("/case/ca.crt".into(), apiserver::CLUSTER_CA.as_bytes().to_vec()));
     let mut w = World::new(Seed(7), setup);
+    if let Some(texts) = texts() {
+        w.set_texts(texts);
+    }
     w.run_until(Instant::from_secs(3));
     w
+}
+
+/// The texts of fields in the file that `$KUBARIUM_TEXTS` names.
+pub fn texts() -> Option<Arc<apiserver::Texts>> {
+    let bytes = fs::read(std::env::var_os("KUBARIUM_TEXTS")?).ok()?;
+    apiserver::Texts::read(&bytes).map(Arc::new)
 }
 
 /// A kubeconfig of a user with a token.

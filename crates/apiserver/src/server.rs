@@ -60,6 +60,8 @@ pub struct ApiServer {
     pub(crate) rule_cache: RuleCache,
     /// Sets of managed fields by their digest, one copy for all objects.
     pub(crate) field_sets: sim::persistent::OrdMap<sim::Digest, Value>,
+    /// Descriptions for its documents, where they are loaded; no part of its state.
+    pub(crate) texts: Option<Arc<crate::Texts>>,
 }
 
 /// What a request carries through the pipeline.
@@ -87,7 +89,13 @@ impl ApiServer {
             ports: Range::new(port, ports),
             rule_cache: RuleCache::default(),
             field_sets: sim::persistent::OrdMap::new(),
+            texts: None,
         }
+    }
+
+    /// Gives it the descriptions of the built-in kinds.
+    pub fn set_texts(&mut self, texts: Arc<crate::Texts>) {
+        self.texts = Some(texts);
     }
 
     /// The civil time at an instant as RFC 3339.

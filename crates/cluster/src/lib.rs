@@ -14,6 +14,7 @@ mod streams;
 pub mod view;
 mod world;
 
+pub use apiserver::Texts;
 pub use command::{Command, Logged};
 pub use history::Timeline;
 pub use host::kubeconfig;
