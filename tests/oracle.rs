@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use compare::differences;
+pub use compare::{Names, differences, folded, mapped};
 
 /// How long a line may take in virtual time, in seconds.
 const PATIENCE_S: u64 = 900;

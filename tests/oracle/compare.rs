@@ -42,8 +42,8 @@ fn diff(a: &str, b: &str) -> String {
 }
 
 /// Placeholders by order of first appearance, so that equal stays equal and different stays different.
-#[derive(Default)]
-struct Names {
+#[derive(Default, Debug)]
+pub struct Names {
     map: BTreeMap<String, String>,
     counts: BTreeMap<&'static str, usize>,
 }
@@ -58,6 +58,33 @@ impl Names {
         let p = format!("<{kind}{n}>");
         self.map.insert(text.to_owned(), p.clone());
         p
+    }
+}
+
+/// A text with what is random or a time replaced.
+pub fn mapped(names: &mut Names, text: &str) -> String {
+    text.split('\n').map(|l| klog(&tokens(names, l))).collect::<Vec<_>>().join("\n")
+}
+
+/// A text with runs of blanks folded.
+pub fn folded(text: &str) -> String {
+    text.split('\n').map(fold_spaces).collect::<Vec<_>>().join("\n")
+}
+
+/// The time and process at the head of a log line: `W1124 21:52:40.408909    1592 helpers.go:719]`
+fn klog(line: &str) -> String {
+    let head = line.as_bytes();
+    let is = head.len() > 22
+        && b"IWEF".contains(&head[0])
+        && head[1..5].iter().all(u8::is_ascii_digit)
+        && head[5] == b' '
+        && head[8] == b':';
+    match line.find(".go:") {
+        Some(at) if is => {
+            let from = line[..at].rfind(' ').map_or(at, |i| i + 1);
+            format!("{}<log> {}", &line[..1], &line[from..])
+        }
+        _ => line.to_owned(),
     }
 }
 

@@ -1,0 +1,98 @@
+//! `parity KUBECTL [GROUP…]`: runs the groups of `tests/parity/` by that real kubectl and by ours.
+
+use kubarium_tests::oracle::Names;
+use kubarium_tests::parity::{self, Group};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Lines that are known to differ: group, line and why, with tabs between.
+const KNOWN: &str = "tests/parity/known_deviations.tsv";
+
+#[allow(clippy::disallowed_methods)]
+fn unix() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let Some(kubectl) = args.next().map(PathBuf::from) else {
+        eprintln!("usage: parity KUBECTL [GROUP…]");
+        return ExitCode::from(2);
+    };
+    let only: Vec<String> = args.collect();
+    match run(&kubectl, &only) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("parity: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(kubectl: &Path, only: &[String]) -> std::io::Result<bool> {
+    let groups = parity::groups(Path::new("tests/parity"))?;
+    let known = std::fs::read_to_string(KNOWN).unwrap_or_default();
+    let known: Vec<(&str, &str)> = known
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .filter_map(|l| {
+            let mut parts = l.split('\t');
+            Some((parts.next()?, parts.next()?))
+        })
+        .collect();
+    let scratch = std::env::temp_dir().join(format!("kubarium-parity-{}", std::process::id()));
+    let tools = scratch.join("bin");
+    std::fs::create_dir_all(&tools)?;
+    std::fs::copy(kubectl, tools.join("kubectl"))?;
+    let (mut passed, mut listed, mut wrong) = (0, 0, 0);
+    for (i, g) in groups.iter().enumerate() {
+        if !only.is_empty() && !only.iter().any(|o| g.name.starts_with(o.as_str())) {
+            continue;
+        }
+        let port = 21_000 + (std::process::id() % 9_000) as u16 + i as u16;
+        let real = parity::theirs(g, port, &program("gateway"), &tools, &scratch.join(&g.name))?;
+        let own = parity::ours(g, port, unix());
+        let (p, l, w) = judge(g, &real, &own, &known);
+        println!("{}: {p} equal, {l} known to differ, {w} wrong", g.name);
+        passed += p;
+        listed += l;
+        wrong += w;
+    }
+    std::fs::remove_dir_all(&scratch)?;
+    println!("{passed} lines equal, {listed} known to differ, {wrong} wrong");
+    Ok(wrong == 0)
+}
+
+/// A program built beside this one.
+fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.with_file_name(name)
+}
+
+fn judge(
+    g: &Group,
+    real: &[parity::Answer],
+    own: &[parity::Answer],
+    known: &[(&str, &str)],
+) -> (usize, usize, usize) {
+    let (mut left, mut right) = (Names::default(), Names::default());
+    let (mut passed, mut listed, mut wrong) = (0, 0, 0);
+    for ((line, a), b) in g.lines.iter().zip(real).zip(own) {
+        let expected = known.contains(&(g.name.as_str(), line.as_str()));
+        match (parity::difference((&mut left, a), (&mut right, b)), expected) {
+            (None, false) => passed += 1,
+            (Some(_), true) => listed += 1,
+            (None, true) => {
+                wrong += 1;
+                println!("WRONG {}: {line}\n      is equal now: take it off {KNOWN}", g.name);
+            }
+            (Some(text), false) => {
+                wrong += 1;
+                println!("WRONG {}: {line}", g.name);
+                text.lines().for_each(|l| println!("      {l}"));
+            }
+        }
+    }
+    (passed, listed, wrong)
+}
