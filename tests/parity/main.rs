@@ -80,7 +80,7 @@ fn judge(
     let (mut passed, mut listed, mut wrong) = (0, 0, 0);
     for ((line, a), b) in g.lines.iter().zip(real).zip(own) {
         let expected = known.contains(&(g.name.as_str(), line.as_str()));
-        match (parity::difference((&mut left, a), (&mut right, b)), expected) {
+        match (parity::difference(line, (&mut left, a), (&mut right, b)), expected) {
             (None, false) => passed += 1,
             (Some(_), true) => listed += 1,
             (None, true) => {

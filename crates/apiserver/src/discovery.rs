@@ -70,7 +70,7 @@ const CHECKS: &[&str] = &[
     "shutdown",
 ];
 
-const OPENAPI_PROTO: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const OPENAPI_PROTO: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 fn text(s: String) -> Response {
     Response {

@@ -94,6 +94,15 @@ impl Api {
                 Error::Text(format!("auth info {} does not exist", api::gofmt::quote(&user_name))).into()
             );
         }
+        if args.str("as").is_empty() && user.get("as").text().is_empty() {
+            let extra = ["as-group", "as-uid", "as-user-extra"];
+            if extra.iter().any(|f| args.given(f)) {
+                return Err(Error::Text(format!(
+                    "requesting uid, groups or user-extra for {user_name} without impersonating a user"
+                ))
+                .into());
+            }
+        }
         let mut server = args.str("server");
         if server.is_empty() {
             server = cluster.get("server").text().to_owned();

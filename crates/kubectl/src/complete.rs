@@ -13,13 +13,20 @@ pub struct Choices {
     pub words: Vec<String>,
     /// Whether the shell may offer files.
     pub files: bool,
+    /// Whether the shell puts no blank behind the word.
+    pub no_space: bool,
 }
 
 /// Completes the word `prefix` that follows the words given.
 pub type Completer = fn(&mut Cx<'_>, &Args, &str) -> Done<Choices>;
 
 fn only(words: Vec<String>) -> Choices {
-    Choices { words, files: false }
+    Choices { words, files: false, no_space: false }
+}
+
+/// Files are all there is to offer.
+pub fn files() -> Choices {
+    Choices { words: Vec::new(), files: true, no_space: false }
 }
 
 /// Nothing to offer.
@@ -39,7 +46,7 @@ pub fn run(cx: &mut Cx<'_>, args: &[String]) -> Done {
     if let Some(w) = found.unknown {
         cx.err("[Debug] Cleared global flags for plugin completion\n");
         cx.err(format!("[Debug] [Error] unable to find a command for arguments: [{w}]\n"));
-        finish(cx, &Choices { words: Vec::new(), files: true }, describe);
+        finish(cx, &files(), describe);
         return Ok(());
     }
     let choices = choices(cx, found.command, &found.path, &found.rest, prefix)?;
@@ -52,9 +59,14 @@ fn finish(cx: &mut Cx<'_>, c: &Choices, describe: bool) {
         let shown = if describe { w.as_str() } else { w.split('\t').next().unwrap_or(w) };
         cx.out(format!("{shown}\n"));
     }
-    let (code, name) = if c.files { (0, "Default") } else { (4, "NoFileComp") };
+    let (code, names) = match (c.no_space, c.files) {
+        (false, true) => (0, "ShellCompDirectiveDefault"),
+        (false, false) => (4, "ShellCompDirectiveNoFileComp"),
+        (true, true) => (2, "ShellCompDirectiveNoSpace"),
+        (true, false) => (6, "ShellCompDirectiveNoSpace, ShellCompDirectiveNoFileComp"),
+    };
     cx.out(format!(":{code}\n"));
-    cx.err(format!("Completion ended with directive: ShellCompDirective{name}\n"));
+    cx.err(format!("Completion ended with directive: {names}\n"));
 }
 
 fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], prefix: &str) -> Done<Choices> {
@@ -106,10 +118,10 @@ fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], pr
         .collect();
     let mut more = match c.complete {
         Some(f) => f(cx, &args, prefix)?,
-        None => Choices { words: Vec::new(), files: true },
+        None => files(),
     };
     words.append(&mut more.words);
-    Ok(Choices { words, files: more.files })
+    Ok(Choices { words, ..more })
 }
 
 fn flags(c: &Command, prefix: &str) -> Vec<String> {
@@ -171,18 +183,10 @@ fn flag_value(
         }
         "dry-run" => Ok(fitting(&["none", "server", "client"])),
         "container" => match args.words.first() {
-            Some(pod) => {
-                let api = cx.api(&args)?;
-                let pod = pod.rsplit('/').next().unwrap_or(pod);
-                let v = api.get(cx, &format!("/api/v1/namespaces/{}/pods/{pod}", api.namespace));
-                let v = cx.catch(v)?.unwrap_or_default();
-                let all: Vec<String> =
-                    v.at(&["spec", "containers"]).items().map(|c| c.get("name").text().to_owned()).collect();
-                Ok(only(all.into_iter().filter(|w| w.starts_with(prefix)).collect()))
-            }
+            Some(pod) => containers(cx, &args, &pod.clone(), prefix),
             None => Ok(only(Vec::new())),
         },
-        _ => Ok(Choices { words: Vec::new(), files: true }),
+        _ => Ok(files()),
     }
 }
 
@@ -208,14 +212,14 @@ pub fn resources(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
         let api = cx.api(args)?;
         let d = cx.discovery(&api);
         let Ok(d) = cx.catch(d)? else { return Ok(only(Vec::new())) };
-        let mut all: Vec<String> = d
+        let mut all: Vec<_> = d
             .resources
             .iter()
             .filter(|r| r.preferred && r.verbs.iter().any(|v| v == "get" || v == "list"))
-            .map(|r| r.qualified())
-            .filter(|n| n.starts_with(prefix))
             .collect();
-        all.sort();
+        all.sort_by_key(|r| (&r.group, &r.name));
+        let mut all: Vec<String> =
+            all.iter().map(|r| r.qualified()).filter(|n| n.starts_with(prefix)).collect();
         all.dedup();
         return Ok(only(all));
     };
@@ -260,7 +264,43 @@ pub fn pods(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     if prefix.contains('/') {
         return resources(cx, args, prefix);
     }
-    Ok(only(names(cx, args, "pods", prefix)?))
+    let mut words = names(cx, args, "pods", prefix)?;
+    let no_space = words.is_empty();
+    let types = WITH_PODS.iter().filter(|t| t.starts_with(prefix));
+    words.extend(types.map(|t| format!("{t}/")));
+    Ok(Choices { no_space, ..only(words) })
+}
+
+/// Types whose objects have pods.
+const WITH_PODS: [&str; 8] = [
+    "daemonsets",
+    "deployments",
+    "pods",
+    "jobs",
+    "replicasets",
+    "replicationcontrollers",
+    "services",
+    "statefulsets",
+];
+
+/// The same, then the pod's containers.
+pub fn pods_and_containers(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    match args.words.as_slice() {
+        [] => pods(cx, args, prefix),
+        [pod] if !pod.contains('/') => containers(cx, args, pod, prefix),
+        _ => Ok(only(Vec::new())),
+    }
+}
+
+/// The containers of a pod.
+fn containers(cx: &mut Cx<'_>, args: &Args, pod: &str, prefix: &str) -> Done<Choices> {
+    let api = cx.api(args)?;
+    let pod = pod.rsplit('/').next().unwrap_or(pod);
+    let v = api.get(cx, &format!("/api/v1/namespaces/{}/pods/{pod}", api.namespace));
+    let v = cx.catch(v)?.unwrap_or_default();
+    let lists = ["initContainers", "containers"];
+    let all = lists.iter().flat_map(|l| v.get("spec").get(l).items()).map(|c| c.get("name").text().to_owned());
+    Ok(only(all.filter(|w| w.starts_with(prefix)).collect()))
 }
 
 /// Nodes.

@@ -3,7 +3,6 @@
 use crate::command::{Command, Group, find};
 use crate::commands;
 use crate::cx::{Cx, Done};
-use crate::error::Error;
 use crate::flags::{Flag, switch};
 use crate::globals;
 
@@ -114,9 +113,7 @@ pub static OPTIONS: Command = Command {
     long: "Lists the options that every command takes.",
     usage: "options",
     run: Some(|cx, a| {
-        if !a.words.is_empty() {
-            return Err(Error::Text(format!("unknown command {}", a.words.join(" "))).into());
-        }
+        let _ = a;
         let text = options(globals::FLAGS.iter().collect());
         cx.out(format!("The following options can be passed to any command:\n\n{text}"));
         Ok(())

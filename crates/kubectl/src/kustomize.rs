@@ -47,8 +47,32 @@ fn kustomization(cx: &mut Cx<'_>, dir: &str) -> Done<Value> {
             };
         }
     }
+    let path = absolute(cx, dir)?;
+    if cx.stat(dir)?.is_err() {
+        return fail(format!(
+            "must build at directory: not a valid directory: evalsymlink failure on '{dir}' : lstat {path}: no such file or \
+             directory"
+        ));
+    }
     let named: Vec<String> = NAMES.iter().map(|n| format!("'{n}'")).collect();
-    fail(format!("unable to find one of {}, {} or {} in directory '{dir}'", named[0], named[1], named[2]))
+    fail(format!("unable to find one of {}, {} or {} in directory '{path}'", named[0], named[1], named[2]))
+}
+
+/// A path from the root, so far as the directory in use is known.
+fn absolute(cx: &mut Cx<'_>, path: &str) -> Done<String> {
+    let start = if path.starts_with('/') { None } else { cx.var("PWD")? };
+    let mut parts: Vec<&str> = Vec::new();
+    for p in start.as_deref().unwrap_or("").split('/').chain(path.split('/')) {
+        match p {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            p => parts.push(p),
+        }
+    }
+    let rooted = start.is_some() || path.starts_with('/');
+    Ok(format!("{}{}", if rooted { "/" } else { "" }, parts.join("/")))
 }
 
 fn resource(cx: &mut Cx<'_>, dir: &str, entry: &str, depth: usize) -> Done<Vec<Value>> {

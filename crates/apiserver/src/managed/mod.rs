@@ -201,7 +201,7 @@ impl ApiServer {
             e.set = fieldset::difference(&e.set, &gone);
             if !is_mine(e) {
                 e.set = fieldset::difference(&e.set, &mine);
-            } else {
+            } else if touches {
                 e.set = fieldset::union(&e.set, &mine);
                 if e.set != was {
                     e.time = self.timestamp(cx.now).into();

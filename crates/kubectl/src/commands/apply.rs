@@ -172,7 +172,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         manager = "kubectl".into();
     }
     let plan =
-        Plan { a, dry, server_side, validation: validation(a)?, manager, how: delete::how(cx, a, dry)? };
+        Plan { a, dry, server_side, validation: validation(a)?, manager, how: delete::how(cx, a, dry, true)? };
     let mut printer = requested;
     let (mut errors, mut applied, mut objects) = (Vec::new(), Vec::new(), Vec::new());
     let empty = targets.items.is_empty();
@@ -378,7 +378,10 @@ fn update(
             };
             return Ok((v, "configured"));
         }
-        let r = patch(cx, api, &info.path(), ty, Body::Object(body.clone()), plan.dry, &plan.manager);
+        let r = write(Method::Patch, info.path(), plan.dry, &plan.manager, plan.validation)
+            .with_header("content-type", ty.content_type())
+            .with_body(Body::Object(body.clone()));
+        let r = api.call(cx, r);
         match cx.catch(r)? {
             Ok(v) => return Ok((v, "configured")),
             Err(e) if e.reason() == "Conflict" && attempt < 5 => {

@@ -50,7 +50,10 @@ fn fail<T>(s: impl Into<String>) -> Done<T> {
 }
 
 fn review(cx: &mut Cx<'_>, api: &Api, kind: &str, plural: &str, group: &str, spec: Value) -> Done<Value> {
-    let v = obj!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {}, "spec": spec});
+    let mut v = obj!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {}});
+    if spec.is_some() {
+        v.insert("spec", spec);
+    }
     let r = Request::new(Method::Post, format!("/apis/{group}/v1/{plural}"))
         .with_header("content-type", "application/json")
         .with_body(Body::Object(v));
@@ -75,7 +78,7 @@ fn can_i(cx: &mut Cx<'_>, a: &Args) -> Done {
         [verb, what] => (verb.clone(), what.clone()),
         _ => {
             return fail(
-                "you must specify two arguments: verb resource or verb resource/resourceName. See 'kubectl auth can-i -h' for help and examples.",
+                "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
             );
         }
     };
@@ -152,9 +155,9 @@ fn resource_spec(cx: &mut Cx<'_>, a: &Args, api: &Api, verb: &str, what: &str) -
             Err(_) => {
                 let (r, g) = word.split_once('.').unwrap_or((word, ""));
                 cx.err(if g.is_empty() {
-                    format!("Warning: the server doesn't have a resource type '{r}'\n")
+                    format!("Warning: the server doesn't have a resource type '{r}'\n\n")
                 } else {
-                    format!("Warning: the server doesn't have a resource type '{r}' in group '{g}'\n")
+                    format!("Warning: the server doesn't have a resource type '{r}' in group '{g}'\n\n")
                 });
                 resource = r.to_owned();
                 group = g.to_owned();
@@ -247,7 +250,7 @@ fn who_am_i(cx: &mut Cx<'_>, a: &Args) -> Done {
     let printer = print::requested(cx, a, false)?;
     let api = cx.api(a)?;
     let v =
-        review(cx, &api, "SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io", Value::map())?;
+        review(cx, &api, "SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io", Value::Null)?;
     if let Some(mut p) = printer {
         return p.print(cx, &v, a.bool("show-managed-fields"));
     }

@@ -101,7 +101,12 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
             "ReplicationController" | "Deployment" | "ReplicaSet" | "StatefulSet"
         ) {
             let group = if i.res.group.is_empty() { String::new() } else { format!(".{}", i.res.group) };
-            return Err(Error::Text(format!("cannot autoscale a {}{group}", i.res.kind)).into());
+            return Err(Error::Text(format!(
+                "cannot autoscale a {}{group}: could not find scale subresource for {} in discovery information",
+                i.res.kind,
+                i.res.gvr()
+            ))
+            .into());
         }
         let name = match a.str("name") {
             n if n.is_empty() => i.name.clone(),

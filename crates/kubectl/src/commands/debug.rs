@@ -86,11 +86,12 @@ enum Style {
 }
 
 fn check(a: &Args) -> Done {
-    if a.dash.map_or(a.words.is_empty(), |n| n == 0) && a.list("filename").is_empty() {
-        return fail("NAME or filename is required for debug");
-    }
     let copy = !a.str("copy-to").is_empty();
     let image = a.str("image");
+    let named = a.dash.map_or(!a.words.is_empty(), |n| n > 0) || !a.list("filename").is_empty();
+    if !named && (copy || !image.is_empty()) {
+        return fail("NAME or filename is required for debug");
+    }
     if copy {
         if image.is_empty() && a.list("set-image").is_empty() && a.dash.is_none() {
             return fail("you must specify --image, --set-image or command arguments.");

@@ -4,7 +4,6 @@
 
 use crate::client::Api;
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done};
 use crate::discovery::{Discovery, Resource};
 use crate::error::Error;
@@ -26,7 +25,7 @@ pub static COMMAND: Command = Command {
               below\nkubectl explain pvc.spec --recursive",
     flags: &[FLAGS],
     run: Some(run),
-    complete: Some(|_, _, _| Ok(complete::Choices { words: Vec::new(), files: true })),
+    complete: None,
     ..Command::EMPTY
 };
 
@@ -90,6 +89,11 @@ impl Node {
             return format!("{}{}", if list { "[]" } else { "map[string]" }, inner.type_name());
         }
         if let Some(name) = self.reference() {
+            // Named texts and numbers are shown as what they are.
+            let plain = self.1.get(name).get("type").text();
+            if !matches!(plain, "" | "object") {
+                return plain.to_owned();
+            }
             return name.rsplit('.').next().unwrap_or(name).to_owned();
         }
         match self.0.get("type").text() {
@@ -148,7 +152,7 @@ fn wrapped(text: &str, indent: usize) -> String {
         let mut line = words.next().unwrap_or("").to_owned();
         for word in words {
             if line.chars().count() + 1 + word.chars().count() > WIDTH {
-                out += &format!("{pad}{line}\n");
+                out += &format!("{pad}{}\n", line.trim_end());
                 line.clear();
             } else {
                 line.push(' ');
@@ -185,7 +189,8 @@ fn head(out: &mut String, f: &Below, indent: usize) {
     *out += &format!("{pad}{}\t<{}>{required}\n", f.name, f.node.type_name());
     if !f.values.is_empty() {
         let more = if f.values.len() > 4 { ", ...." } else { "" };
-        *out += &format!("{pad}enum: {}{more}\n", f.values.get(..4).unwrap_or(&f.values).join(", "));
+        let shown = f.values.iter().take(4).map(|v| if v.is_empty() { "\"\"" } else { v });
+        *out += &format!("{pad}enum: {}{more}\n", shown.collect::<Vec<_>>().join(", "));
     }
 }
 

@@ -58,7 +58,7 @@ pub static COMMAND: Command = Command {
               deployment/web",
     flags: &[FLAGS],
     run: Some(run),
-    complete: Some(complete::pods),
+    complete: Some(complete::pods_and_containers),
     ..Command::EMPTY
 };
 
@@ -72,19 +72,21 @@ struct Log {
     container: String,
 }
 
+const USAGE: &str = "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for \
+                     the logs command";
+
 fn checked(cx: &mut Cx<'_>, a: &Args) -> Done {
     let selector = a.str("selector");
     if a.words.is_empty() && selector.is_empty() {
         return Err(a.usage(
-            "'logs (POD | TYPE/NAME) [CONTAINER_NAME]'.\nPOD or TYPE/NAME is a required argument for the logs command",
+            USAGE,
         ));
     }
     if !a.words.is_empty() && !selector.is_empty() {
         return Err(a.usage("only a selector (-l) or a POD name is allowed"));
     }
     if a.words.len() > 2 {
-        return Err(a.usage("'logs (POD | TYPE/NAME) [CONTAINER_NAME]'.\nPOD or TYPE/NAME is a required argument for the logs \
-                            command"));
+        return Err(a.usage(USAGE));
     }
     if a.words.len() == 2 && a.given("container") {
         return Err(a.usage("only one of -c or an inline [CONTAINER] arg is allowed"));

@@ -48,7 +48,11 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         return Err(a.usage(format!("Unexpected args: [{}]", a.words.join(" "))));
     }
     if !builder.has_files() {
-        return Err(a.usage("Must specify --filename to replace"));
+        return Err(Error::text("must specify one of -f and -k").into());
+    }
+    let raw = a.str("raw");
+    if !raw.is_empty() {
+        return super::create::send_raw(cx, a, Method::Put, &raw);
     }
     let dry = dry_run(cx, a)?;
     let force = a.bool("force");
@@ -58,7 +62,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     if !force && a.int("grace-period") >= 0 {
         return Err(Error::text("--grace-period must have --force specified").into());
     }
-    let how = super::delete::how(cx, a, dry)?;
+    let how = super::delete::how(cx, a, dry, false)?;
     let mut printer = print::result_printer(cx, a, "replaced", dry)?;
     let api = cx.api(a)?;
     let targets = builder.targets(cx, &api)?;

@@ -303,8 +303,10 @@ fn undo(cx: &mut Cx<'_>, a: &Args) -> Done {
     each(cx, infos, |cx, i| {
         if !matches!(i.res.kind.as_str(), "Deployment" | "DaemonSet" | "StatefulSet") {
             return fail(format!(
-                "no rollbacker has been implemented for {}",
-                gofmt::quote(&format!("{{{} {}}}", i.res.group, i.res.kind))
+                "error retrieving rollbacker for {}, no visitor method exists for {{{} {}}}",
+                gofmt::quote(&i.res.kind),
+                i.res.group,
+                i.res.kind
             ));
         }
         if i.object.annotations().get(LAST_APPLIED).is_some() {
@@ -340,7 +342,8 @@ fn roll_back(cx: &mut Cx<'_>, api: &Api, i: &Info, to: i64, dry: DryRun) -> Done
         }
     };
     if dry == DryRun::Client {
-        return Ok(format!("will roll back to {}", template_text(&target.template)));
+        let to = if deployment { "" } else { "will roll back to " };
+        return Ok(format!("{to}{}", template_text(&target.template)));
     }
     let bare = |t: &Value| {
         let mut t = t.clone();
@@ -406,10 +409,7 @@ fn status(cx: &mut Cx<'_>, a: &Args) -> Done {
     for i in infos(cx, a, &api)? {
         let i = i?;
         if !matches!(i.res.kind.as_str(), "Deployment" | "DaemonSet" | "StatefulSet") {
-            return fail(format!(
-                "no status viewer has been implemented for {{{} {}}}",
-                i.res.group, i.res.kind
-            ));
+            return fail(format!("no status viewer has been implemented for {}", i.res.kind));
         }
         if !a.bool("watch") {
             let (text, _) = viewed(&i.object, a.int("revision"))?;

@@ -157,7 +157,7 @@ fn exec(cx: &mut Cx<'_>, a: &Args) -> Done {
     let before = a.dash.unwrap_or(a.words.len());
     let files = a.list("filename");
     if before == 0 && files.is_empty() {
-        return Err(a.usage("pod, type/name or --filename must be specified"));
+        return fail("pod, type/name or --filename must be specified");
     }
     let command: Vec<String> = match a.dash {
         Some(n) => a.words[n.min(a.words.len())..].to_vec(),
@@ -170,7 +170,7 @@ fn exec(cx: &mut Cx<'_>, a: &Args) -> Done {
         None => Vec::new(),
     };
     if command.is_empty() {
-        return Err(a.usage("you must specify at least one command for the container"));
+        return fail("you must specify at least one command for the container");
     }
     let api = cx.api(a)?;
     let pod = if files.is_empty() {
@@ -220,7 +220,7 @@ pub fn streaming(path: String, container: &str, stdin: bool, tty: bool) -> Reque
 
 fn attach(cx: &mut Cx<'_>, a: &Args) -> Done {
     if a.words.is_empty() {
-        return Err(a.usage("at least 1 argument is required for attach"));
+        return fail("at least 1 argument is required for attach");
     }
     if a.words.len() > 2 {
         return Err(

@@ -138,7 +138,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         wants.push(want(f)?);
     }
     if wants.is_empty() {
-        return Err(a.usage("--for must be specified"));
+        return fail("unrecognized condition: []").map_err(Stop::Fail);
     }
     let printer = print::result_printer(cx, a, "condition met", print::DryRun::None)?;
     let api = cx.api(a)?;

@@ -83,7 +83,7 @@ impl W {
         }
         for (i, (k, v)) in labels.entries().enumerate() {
             if i > 0 {
-                self.put(0, format!("{indent}{inner}"));
+                self.put(0, inner);
             }
             self.line(0, format!("{k}={}", v.text()));
         }

@@ -83,7 +83,7 @@ fn quota(cx: &mut Cx<'_>, a: &Args) -> Done {
                         api::quantity::Quantity::parse(amount).map_err(|e| Error::Text(e.to_string()))?;
                     map.insert(k, amount);
                 }
-                _ => return fail(format!("invalid argument syntax {part}, expected <resource>=<value>")),
+                _ => return fail(format!("Invalid argument syntax {part}, expected <resource>=<value>")),
             }
         }
         v.set(&["spec", "hard"], map);

@@ -91,7 +91,14 @@ static EXTERNAL_NAME: Command = Command {
 };
 
 fn port_number(s: &str) -> Result<i64, String> {
-    s.parse::<i64>().map_err(|_| format!("strconv.ParseInt: parsing \"{s}\": invalid syntax"))
+    let digits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    match s.parse::<u16>() {
+        Ok(n) if digits => Ok(n.into()),
+        _ => {
+            let why = if digits { "value out of range" } else { "invalid syntax" };
+            Err(format!("strconv.ParseUint: parsing {}: {why}", api::gofmt::quote(s)))
+        }
+    }
 }
 
 /// `port:targetPort` of `--tcp`.

@@ -170,9 +170,6 @@ fn rules(cx: &mut Cx<'_>, a: &Args, verbs: &[Value]) -> Done<Vec<Value>> {
             None => groups.push((group, vec![full])),
         }
     }
-    if !names.is_empty() && a.list("resource").len() > 1 {
-        return fail("resource name(s) can not be applied to multiple resources");
-    }
     groups.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(groups
         .into_iter()

@@ -50,7 +50,7 @@ fn amounts(text: &str) -> Result<Vec<(String, Quantity)>, Error> {
             }
             _ => {
                 return Err(Error::Text(format!(
-                    "invalid argument syntax {part}, expected <resource>=<value>"
+                    "Invalid argument syntax {part}, expected <resource>=<value>"
                 )));
             }
         }
