@@ -50,6 +50,9 @@ impl PatchType {
     }
 }
 
+/// Before the server's URL where its answers shall be bytes.
+pub const RAW: &str = "raw+";
+
 /// Where the server is when nothing says so.
 const FALLBACK: &str = "http://localhost:8080";
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -168,6 +171,11 @@ impl Api {
             }
             _ => Err(self.unreachable("EOF").into()),
         }
+    }
+
+    /// Opens a conversation in which the server answers with the bytes that it sends over HTTP.
+    pub fn open_raw(&self, cx: &mut Cx<'_>, r: Request) -> Done<Result<Handle, String>> {
+        cx.open(&format!("{RAW}{}", self.server), self.prepared(r))
     }
 
     fn unreachable(&self, why: &str) -> Error {

@@ -11,22 +11,27 @@ use api::wire::Request;
 pub struct Choices {
     /// Words, perhaps with a tab and a description.
     pub words: Vec<String>,
-    /// Whether the shell may offer files.
-    pub files: bool,
-    /// Whether the shell puts no blank behind the word.
-    pub no_space: bool,
+    /// What the shell is to do besides: cobra's bits.
+    pub directive: u8,
 }
+
+/// The shell puts no blank behind the word.
+const NO_SPACE: u8 = 2;
+/// The shell offers no files.
+const NO_FILES: u8 = 4;
+/// The words are endings of files that the shell may offer.
+const ENDINGS: u8 = 8;
 
 /// Completes the word `prefix` that follows the words given.
 pub type Completer = fn(&mut Cx<'_>, &Args, &str) -> Done<Choices>;
 
 fn only(words: Vec<String>) -> Choices {
-    Choices { words, files: false, no_space: false }
+    Choices { words, directive: NO_FILES }
 }
 
 /// Files are all there is to offer.
 pub fn files() -> Choices {
-    Choices { words: Vec::new(), files: true, no_space: false }
+    Choices { words: Vec::new(), directive: 0 }
 }
 
 /// Nothing to offer.
@@ -42,7 +47,13 @@ pub fn run(cx: &mut Cx<'_>, args: &[String]) -> Done {
         Some((p, b)) => (p.as_str(), b),
         None => ("", &[] as &[String]),
     };
-    let found = find(before);
+    // `help` is a command in cobra's eyes.
+    let helped = before.first().is_some_and(|w| w == "help");
+    let found = find(if helped { &before[1..] } else { before });
+    if helped {
+        finish(cx, &only(subcommands(found.command, prefix)), describe);
+        return Ok(());
+    }
     if let Some(w) = found.unknown {
         cx.err("[Debug] Cleared global flags for plugin completion\n");
         cx.err(format!("[Debug] [Error] unable to find a command for arguments: [{w}]\n"));
@@ -59,12 +70,17 @@ fn finish(cx: &mut Cx<'_>, c: &Choices, describe: bool) {
         let shown = if describe { w.as_str() } else { w.split('\t').next().unwrap_or(w) };
         cx.out(format!("{shown}\n"));
     }
-    let (code, names) = match (c.no_space, c.files) {
-        (false, true) => (0, "ShellCompDirectiveDefault"),
-        (false, false) => (4, "ShellCompDirectiveNoFileComp"),
-        (true, true) => (2, "ShellCompDirectiveNoSpace"),
-        (true, false) => (6, "ShellCompDirectiveNoSpace, ShellCompDirectiveNoFileComp"),
-    };
+    let code = c.directive;
+    let bits = [(NO_SPACE, "NoSpace"), (NO_FILES, "NoFileComp"), (ENDINGS, "FilterFileExt")];
+    let mut names: Vec<String> = bits
+        .iter()
+        .filter(|(bit, _)| code & bit != 0)
+        .map(|(_, name)| format!("ShellCompDirective{name}"))
+        .collect();
+    if names.is_empty() {
+        names.push("ShellCompDirectiveDefault".into());
+    }
+    let names = names.join(", ");
     cx.out(format!(":{code}\n"));
     cx.err(format!("Completion ended with directive: {names}\n"));
 }
@@ -98,15 +114,7 @@ fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], pr
         return Ok(only(if required.is_empty() { flags(c, prefix) } else { required }));
     }
     if !c.subs.is_empty() {
-        let mut list: Vec<&&Command> = c
-            .subs
-            .iter()
-            .filter(|s| {
-                s.name.starts_with(prefix) && (s.group != Group::None || !core::ptr::eq(c, &commands::ROOT))
-            })
-            .collect();
-        list.sort_by_key(|s| s.name);
-        return Ok(only(list.iter().map(|s| format!("{}\t{}", s.name, s.short)).collect()));
+        return Ok(only(subcommands(c, prefix)));
     }
     let Ok((args, _)) = parse(c, path, rest) else { return Ok(only(Vec::new())) };
     let mut words: Vec<String> = c
@@ -124,13 +132,28 @@ fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], pr
     Ok(Choices { words, ..more })
 }
 
+/// The commands below one, with what they do.
+fn subcommands(c: &Command, prefix: &str) -> Vec<String> {
+    let root = core::ptr::eq(c, &commands::ROOT);
+    let shown = |s: &&&Command| {
+        s.name.starts_with(prefix) && (s.group != Group::None || !root || s.name == "options")
+    };
+    let mut words: Vec<String> =
+        c.subs.iter().filter(shown).map(|s| format!("{}\t{}", s.name, s.short)).collect();
+    if root && "help".starts_with(prefix) {
+        words.push("help\tHelp about any command".into());
+    }
+    words.sort();
+    words
+}
+
 fn flags(c: &Command, prefix: &str) -> Vec<String> {
     let mut all: Vec<String> = c
         .flags
         .iter()
         .flat_map(|t| t.iter())
         .chain(globals::FLAGS)
-        .filter(|f| format!("--{}", f.name).starts_with(prefix))
+        .filter(|f| !f.help.is_empty() && format!("--{}", f.name).starts_with(prefix))
         .map(|f| format!("--{}\t{}", f.name, f.help))
         .collect();
     all.sort();
@@ -181,6 +204,9 @@ fn flag_value(
             let all: Vec<&str> = config.value.get(list).items().map(|e| e.get("name").text()).collect();
             Ok(fitting(&all))
         }
+        "filename" => {
+            Ok(Choices { words: ["json", "yaml", "yml"].map(str::to_owned).to_vec(), directive: ENDINGS })
+        }
         "dry-run" => Ok(fitting(&["none", "server", "client"])),
         "container" => match args.words.first() {
             Some(pod) => containers(cx, &args, &pod.clone(), prefix),
@@ -205,6 +231,11 @@ fn names(cx: &mut Cx<'_>, args: &Args, word: &str, prefix: &str) -> Done<Vec<Str
 /// A type, then names; or `type/name`.
 pub fn resources(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     let Some(first) = args.words.first() else {
+        // Behind a comma another type may follow.
+        if let Some((before, part)) = prefix.rsplit_once(',') {
+            let more = resources(cx, args, part)?.words;
+            return Ok(only(more.iter().map(|w| format!("{before},{w}")).collect()));
+        }
         if let Some((ty, part)) = prefix.split_once('/') {
             let list = names(cx, args, ty, part)?;
             return Ok(only(list.iter().map(|n| format!("{ty}/{n}")).collect()));
@@ -246,6 +277,34 @@ pub fn workloads(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     of_types(cx, args, prefix, &["deployment", "daemonset", "statefulset"])
 }
 
+/// What has a pod template whose images can be set.
+pub fn templated(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    const TYPES: [&str; 7] = [
+        "daemonsets",
+        "deployments",
+        "pods",
+        "cronjobs",
+        "replicasets",
+        "replicationcontrollers",
+        "statefulsets",
+    ];
+    of_types(cx, args, prefix, &TYPES)
+}
+
+/// Namespaces and pods, for copies.
+pub fn copies(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    if args.words.len() > 1 || prefix.contains(['/', ':']) {
+        return Ok(files());
+    }
+    let mut words: Vec<String> =
+        names(cx, args, "namespaces", prefix)?.into_iter().map(|n| format!("{n}/")).collect();
+    words.extend(names(cx, args, "pods", prefix)?.into_iter().map(|n| format!("{n}:")));
+    if prefix.is_empty() {
+        words.extend(["./".to_owned(), "/".to_owned()]);
+    }
+    Ok(Choices { words, directive: NO_SPACE })
+}
+
 /// What `scale` works on.
 pub fn scalable(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     of_types(cx, args, prefix, &["deployment", "replicaset", "replicationcontroller", "statefulset"])
@@ -253,7 +312,7 @@ pub fn scalable(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
 
 /// What `expose` works on.
 pub fn exposable(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
-    of_types(cx, args, prefix, &["deployment", "pod", "replicaset", "replicationcontroller", "service"])
+    of_types(cx, args, prefix, &["pod", "service", "replicationcontroller", "deployment", "replicaset"])
 }
 
 /// Pods, and objects that have pods.
@@ -268,7 +327,7 @@ pub fn pods(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     let no_space = words.is_empty();
     let types = WITH_PODS.iter().filter(|t| t.starts_with(prefix));
     words.extend(types.map(|t| format!("{t}/")));
-    Ok(Choices { no_space, ..only(words) })
+    Ok(Choices { words, directive: NO_FILES | if no_space { NO_SPACE } else { 0 } })
 }
 
 /// Types whose objects have pods.
@@ -299,7 +358,8 @@ fn containers(cx: &mut Cx<'_>, args: &Args, pod: &str, prefix: &str) -> Done<Cho
     let v = api.get(cx, &format!("/api/v1/namespaces/{}/pods/{pod}", api.namespace));
     let v = cx.catch(v)?.unwrap_or_default();
     let lists = ["initContainers", "containers"];
-    let all = lists.iter().flat_map(|l| v.get("spec").get(l).items()).map(|c| c.get("name").text().to_owned());
+    let all =
+        lists.iter().flat_map(|l| v.get("spec").get(l).items()).map(|c| c.get("name").text().to_owned());
     Ok(only(all.filter(|w| w.starts_with(prefix)).collect()))
 }
 

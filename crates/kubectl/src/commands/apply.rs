@@ -1,7 +1,7 @@
 //! `kubectl apply` and its subcommands for the last applied configuration.
 
 use super::common::{
-    ALL, CASCADE, DELETION, FILES, LAST_APPLIED, SELECTOR, VALIDATE, create, field_manager,
+    ALL, CASCADE, DELETION, FILES, FILES_ALONE, LAST_APPLIED, SELECTOR, VALIDATE, create, field_manager,
     last_applied_text, patch, validation, with_last_applied, write,
 };
 use super::delete;
@@ -92,7 +92,7 @@ static SET_LAST: Command = Command {
     example: "# As the file has it\nkubectl apply set-last-applied -f web.yaml",
     flags: &[
         &[DRY_RUN, switch("create-annotation", "Make the annotation where it is missing.")],
-        FILES,
+        FILES_ALONE,
         print::FLAGS,
     ],
     run: Some(set_last),
@@ -171,8 +171,14 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     if server_side && !a.given("field-manager") {
         manager = "kubectl".into();
     }
-    let plan =
-        Plan { a, dry, server_side, validation: validation(a)?, manager, how: delete::how(cx, a, dry, true)? };
+    let plan = Plan {
+        a,
+        dry,
+        server_side,
+        validation: validation(a)?,
+        manager,
+        how: delete::how(cx, a, dry, true)?,
+    };
     let mut printer = requested;
     let (mut errors, mut applied, mut objects) = (Vec::new(), Vec::new(), Vec::new());
     let empty = targets.items.is_empty();

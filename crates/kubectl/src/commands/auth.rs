@@ -20,7 +20,7 @@ pub static COMMAND: Command = Command {
     group: Group::Troubleshooting,
     short: "Inspect authorization",
     long: "Shows who one is to the server and what one may do.",
-    usage: "auth",
+    usage: "auth [flags]",
     subs: &[&CAN_I, &RECONCILE, &WHO_AM_I],
     ..Command::EMPTY
 };
@@ -41,7 +41,6 @@ static CAN_I: Command = Command {
         flag("subresource", Kind::Str, "''", "Subresource, such as pod/log or deployment/scale"),
     ]],
     run: Some(can_i),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -218,7 +217,8 @@ fn list(cx: &mut Cx<'_>, a: &Args, api: &Api) -> Done {
     for r in status.get("nonResourceRules").items() {
         let verbs = texts(r.get("verbs"));
         for u in texts(r.get("nonResourceURLs")) {
-            rbac::add(&mut rows, String::new(), vec![u], Vec::new(), &verbs);
+            // These are not put together.
+            rows.push((String::new(), vec![u], Vec::new(), verbs.clone()));
         }
     }
     rows.sort_by_cached_key(rbac::key);

@@ -21,7 +21,8 @@ const FLAGS: &[Flag] = &[
         "''",
         "CPU to aim at over all pods: a share of the request as 80%, or an amount as 500m.",
     ),
-    flag("cpu-percent", Kind::Int, "-1", "CPU to aim at over all pods, in percent of the request."),
+    // Going away, and so not shown.
+    flag("cpu-percent", Kind::Int, "-1", ""),
     flag("max", Kind::Int, "-1", "Most pods. Must be given."),
     flag(
         "memory",

@@ -19,6 +19,12 @@ pub const FILES: &[Flag] = &[
     switch("recursive", "Read the directories of -f with all directories below them.").short('R'),
 ];
 
+/// `-f` alone
+pub const FILES_ALONE: &[Flag] = &[FILES[0]];
+
+/// `-f`, with directories read to their bottom
+pub const FILES_BELOW: &[Flag] = &[FILES[0], FILES[2].on()];
+
 /// `-l`
 pub const SELECTOR: Flag = flag(
     "selector",

@@ -21,6 +21,7 @@ pub static COMMAND: Command = Command {
               prod/web:/etc/nginx/nginx.conf nginx.conf",
     flags: &[FLAGS],
     run: Some(run),
+    complete: Some(crate::complete::copies),
     ..Command::EMPTY
 };
 

@@ -26,7 +26,7 @@ pub static COMMAND: Command = Command {
               --image=busybox --copy-to=web-debug\n\n# On a node\nkubectl debug node/node-1 -it --image=busybox",
     flags: &[FLAGS],
     run: Some(run),
-    complete: Some(complete::pods),
+    complete: Some(complete::resources),
     ..Command::EMPTY
 };
 
@@ -70,7 +70,8 @@ const FLAGS: &[Flag] = &[
     switch("stdin", "Keep standard input open.").short('i'),
     flag("target", Kind::Str, "''", "The container whose processes an ephemeral container sees."),
     switch("tty", "Give the container a terminal.").short('t'),
-    flag("pod-running-timeout", Kind::Duration, "1m0s", "How long to wait until the container runs"),
+    // Not shown: upstream has no such flag.
+    flag("pod-running-timeout", Kind::Duration, "1m0s", ""),
 ];
 
 fn fail<T>(s: impl Into<String>) -> Done<T> {

@@ -78,9 +78,7 @@ const USAGE: &str = "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.
 fn checked(cx: &mut Cx<'_>, a: &Args) -> Done {
     let selector = a.str("selector");
     if a.words.is_empty() && selector.is_empty() {
-        return Err(a.usage(
-            USAGE,
-        ));
+        return Err(a.usage(USAGE));
     }
     if !a.words.is_empty() && !selector.is_empty() {
         return Err(a.usage("only a selector (-l) or a POD name is allowed"));

@@ -19,11 +19,13 @@ pub mod events;
 mod explain;
 mod expose;
 pub mod get;
+mod kuberc;
 mod label;
 pub mod logs;
 mod nodes;
 mod patch;
 pub mod port_forward;
+pub mod proxy;
 mod prune;
 mod replace;
 pub mod rollout;
@@ -48,6 +50,7 @@ pub static ROOT: Command = Command {
            https://kubernetes.io/docs/reference/kubectl/",
     usage: "[flags]",
     subs: &[
+        &small::ALPHA,
         &create::COMMAND,
         &expose::COMMAND,
         &run::COMMAND,
@@ -71,9 +74,10 @@ pub static ROOT: Command = Command {
         &stream::ATTACH,
         &stream::EXEC,
         &port_forward::COMMAND,
+        &proxy::COMMAND,
         &cp::COMMAND,
-        &debug::COMMAND,
         &auth::COMMAND,
+        &debug::COMMAND,
         &events::COMMAND,
         &diff::COMMAND,
         &apply::COMMAND,
@@ -84,6 +88,7 @@ pub static ROOT: Command = Command {
         &label::LABEL,
         &label::ANNOTATE,
         &small::COMPLETION,
+        &kuberc::COMMAND,
         &discovery::API_RESOURCES,
         &discovery::API_VERSIONS,
         &config::COMMAND,

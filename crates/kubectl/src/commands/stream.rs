@@ -1,6 +1,6 @@
 //! `kubectl exec` and `kubectl attach`: streams to a container.
 
-use super::common::FILES;
+use super::common::FILES_ALONE;
 use crate::client::Api;
 use crate::command::{Args, Command, Group};
 use crate::complete;
@@ -37,7 +37,7 @@ pub static EXEC: Command = Command {
     usage: "exec (POD | TYPE/NAME) [-c CONTAINER] [flags] -- COMMAND [args...]",
     example: "# One command\nkubectl exec web -- date\n\n# A shell\nkubectl exec -it web -- sh\n\n# In a deployment's \
               pod\nkubectl exec deploy/web -- env",
-    flags: &[FLAGS, FILES],
+    flags: &[FLAGS, FILES_ALONE],
     run: Some(exec),
     complete: Some(complete::pods),
     ..Command::EMPTY

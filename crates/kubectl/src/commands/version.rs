@@ -1,7 +1,6 @@
 //! `kubectl version`
 
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Kind, flag, switch};
@@ -14,14 +13,13 @@ pub static COMMAND: Command = Command {
     group: Group::Other,
     short: "Print the client and server version information",
     long: "Prints the versions of this client and, in the context in use, of the server.",
-    usage: "version",
+    usage: "version [flags]",
     example: "# Both\nkubectl version",
     flags: &[&[
         switch("client", "Only this client's version; no server is needed."),
         flag("output", Kind::Str, "''", "One of 'yaml' or 'json'.").short('o'),
     ]],
     run: Some(run),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 

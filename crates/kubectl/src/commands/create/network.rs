@@ -4,7 +4,7 @@ use super::{FLAGS, Told, fail, generated, name};
 use crate::command::{Args, Command};
 use crate::cx::{Cx, Done};
 use crate::flags::{Flag, Kind, flag};
-use crate::{complete, print};
+use crate::print;
 use api::{Value, names, obj};
 
 pub(super) static SERVICE: Command = Command {
@@ -41,7 +41,6 @@ static CLUSTER_IP: Command = Command {
         print::FLAGS,
     ],
     run: Some(|cx, a| service(cx, a, "ClusterIP")),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -57,7 +56,6 @@ static NODE_PORT: Command = Command {
         print::FLAGS,
     ],
     run: Some(|cx, a| service(cx, a, "NodePort")),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -69,7 +67,6 @@ static LOAD_BALANCER: Command = Command {
     example: "# Port 5678 to port 8080\nkubectl create service loadbalancer web --tcp=5678:8080",
     flags: &[FLAGS, &[TCP], print::FLAGS],
     run: Some(|cx, a| service(cx, a, "LoadBalancer")),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -86,7 +83,6 @@ static EXTERNAL_NAME: Command = Command {
     ],
     required: &["external-name"],
     run: Some(|cx, a| service(cx, a, "ExternalName")),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -188,7 +184,6 @@ pub(super) static INGRESS: Command = Command {
         print::FLAGS,
     ],
     run: Some(ingress),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
