@@ -39,8 +39,12 @@ pub struct Report {
 /// If there is no readable `INDEX.tsv`.
 pub fn cases(dir: &Path) -> std::io::Result<Vec<Case>> {
     let index = fs::read_to_string(dir.join("INDEX.tsv"))?;
-    let names = index.lines().filter_map(|l| l.split('\t').next()).filter(|n| !n.is_empty());
+    let mut names: Vec<&str> =
+        index.lines().filter_map(|l| l.split('\t').next()).filter(|n| !n.is_empty()).collect();
+    // What others of the letter build on comes before them.
+    names.sort_by_key(|n| (n.chars().next(), !n.ends_with("-setup")));
     Ok(names
+        .into_iter()
         .map(|n| Case { name: n.to_owned(), dir: dir.join("cases").join(n) })
         .filter(|c| c.dir.is_dir())
         .collect())
@@ -53,7 +57,8 @@ fn world(files: Vec<(String, Vec<u8>)>) -> World {
     setup.settings.tokens.push(("admintoken".into(), "admin".into(), vec!["system:masters".into()]));
     setup.settings.tokens.push(("alicetoken".into(), "alice".into(), vec!["devs".into()]));
     setup.cwd = "/case".into();
-    setup.env = vec![("KUBECONFIG".into(), "/root/.kube/config".into())];
+    // Paths of edited files are recorded without a directory.
+    setup.env = vec![("KUBECONFIG".into(), "/root/.kube/config".into()), ("TMPDIR".into(), ".".into())];
     setup.files = files;
     setup.files.push(("/root/.kube/config".into(), kubeconfig("admin", "admintoken").into_bytes()));
     setup.files.push(("/case/alice.kubeconfig".into(), kubeconfig("alice", "alicetoken").into_bytes()));
@@ -182,19 +187,14 @@ fn run_case(c: &Case, shared: &mut Option<World>) -> Report {
         None => world(files_of(c)),
     };
     prepare(&mut w, &lines);
+    for (path, bytes) in files_of(c) {
+        if bytes.starts_with(b"#!") {
+            run_line(&mut w, &format!("chmod +x {path}"));
+        }
+    }
     let mut got = Vec::new();
     for (i, line) in lines.iter().enumerate() {
-        let job = w.next_job();
-        w.command(Command::Run { job, line: line.clone(), stdin: String::new() });
-        let until = w.now() + Duration::from_secs(PATIENCE_S);
-        loop {
-            w.run_until(w.now() + Duration::from_millis(20));
-            if w.job(job).is_some_and(|(_, code)| code.is_some()) || w.now() >= until {
-                break;
-            }
-        }
-        let (output, code) =
-            w.job(job).map_or((String::new(), None), |(o, c)| (String::from_utf8_lossy(o).into_owned(), c));
+        let (output, code) = run_line(&mut w, line);
         got.push(Entry { line: line.clone(), output, code: code.unwrap_or(-1) });
         dead_nodes(&mut w, line);
         // Cases of these letters waited for the namespace's ServiceAccount after their first command.
@@ -206,6 +206,20 @@ fn run_case(c: &Case, shared: &mut Option<World>) -> Report {
     }
     *shared = Some(w);
     Report { name: c.name.clone(), differences: differences(&expected, &got) }
+}
+
+/// Runs a line to its end, or as long as patience lasts.
+fn run_line(w: &mut World, line: &str) -> (String, Option<i32>) {
+    let job = w.next_job();
+    w.command(Command::Run { job, line: line.to_owned(), stdin: String::new() });
+    let until = w.now() + Duration::from_secs(PATIENCE_S);
+    loop {
+        w.run_until(w.now() + Duration::from_millis(20));
+        if w.job(job).is_some_and(|(_, code)| code.is_some()) || w.now() >= until {
+            break;
+        }
+    }
+    w.job(job).map_or((String::new(), None), |(o, c)| (String::from_utf8_lossy(o).into_owned(), c))
 }
 
 /// A touched file `dead-node-N` stops that node's lease.

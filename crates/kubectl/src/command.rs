@@ -257,11 +257,8 @@ pub fn parse(command: &'static Command, path: &str, rest: &[String]) -> Result<(
         n => command.flag(n).or_else(|| globals::find(n)),
     };
     // `exec`, `run` and the like take flags between words, too: what belongs to the inner command follows `--`.
-    let Parsed { values, words, dash } = flags::parse(rest, &lookup, true).map_err(|e| {
-        let text = e.message();
-        let hint = instead_of_flag(path, &text).map(|h| format!("\n{h}")).unwrap_or_default();
-        Error::Text(format!("{text}\nSee '{path} --help' for usage.{hint}"))
-    })?;
+    let Parsed { values, words, dash } = flags::parse(rest, &lookup, true)
+        .map_err(|e| Error::Text(format!("{}\nSee '{path} --help' for usage.", e.message())))?;
     let help = values.last("help").and_then(flags::parse_bool).unwrap_or(false);
     Ok((Args { command, path: path.to_owned(), values, words, dash }, help))
 }
@@ -276,9 +273,16 @@ pub fn main(cx: &mut Cx<'_>, args: &[String]) -> Done {
     let args = &kuberc::apply(cx, args)?;
     let found = find(args);
     if let Some(word) = found.unknown {
-        return Err(unknown_command(word).into());
+        let hint = GONE.iter().find(|(name, _)| *name == word).map(|(_, hint)| *hint);
+        return hinted(cx, unknown_command(word), hint);
     }
-    let (a, wants_help) = parse(found.command, &found.path, &found.rest)?;
+    let (a, wants_help) = match parse(found.command, &found.path, &found.rest) {
+        Ok(parsed) => parsed,
+        Err(e) => {
+            let hint = instead_of_flag(&found.path, &e.message());
+            return hinted(cx, e, hint);
+        }
+    };
     if wants_help && found.command.name != "alpha" {
         let text = help::page(found.command, &found.path);
         cx.out(text);
@@ -334,10 +338,19 @@ fn unknown_command(word: &str) -> Error {
             text += &format!("\t{s}\n");
         }
     }
-    if let Some((_, hint)) = GONE.iter().find(|(name, _)| *name == word) {
-        text += &format!("{hint}\n");
-    }
     Error::Plain(text)
+}
+
+/// Fails; to people at a terminal with a line on what to type instead.
+fn hinted(cx: &mut Cx<'_>, e: Error, hint: Option<&str>) -> Done {
+    let (text, code) = e.report();
+    cx.err(text);
+    if let Some(hint) = hint
+        && cx.is_tty(2)?
+    {
+        cx.err(format!("{hint}\n"));
+    }
+    Err(Stop::Exit(code))
 }
 
 /// Commands of earlier times, with what to type today.
@@ -376,7 +389,7 @@ const GONE_FLAGS: [(&str, &str, &str); 12] = [
 
 /// What to type in place of a flag that is gone.
 fn instead_of_flag(path: &str, error: &str) -> Option<&'static str> {
-    let flag = error.strip_prefix("unknown flag: --")?;
+    let flag = error.lines().next()?.strip_prefix("unknown flag: --")?;
     let word = path.split(' ').nth(1)?;
     GONE_FLAGS.iter().find(|(c, f, _)| *c == word && *f == flag).map(|(_, _, hint)| *hint)
 }

@@ -9,6 +9,7 @@ mod quota;
 mod serviceaccount;
 mod storage;
 mod tolerations;
+mod topology;
 
 use crate::server::Cx;
 use crate::{ApiServer, Op, Resource, Status};
@@ -50,6 +51,7 @@ const MUTATING: &[(&str, Plugin)] = &[
     ("DefaultStorageClass", storage::default_storage),
     ("StorageObjectInUseProtection", storage::protect),
     ("DefaultIngressClass", storage::default_ingress),
+    ("PodTopologyLabels", topology::mutate),
 ];
 
 /// Validating plugins likewise.
