@@ -209,7 +209,13 @@ pub fn theirs(g: &Group, port: u16, program: &Path, tools: &Path, dir: &Path) ->
         // Both sides call the directory the same.
         let place = work.to_string_lossy();
         let house = home.to_string_lossy();
-        let text = |b: &[u8]| String::from_utf8_lossy(b).replace(&*place, "/work").replace(&*house, "/root");
+        // The gateway's clock runs ahead of the one that ages are reckoned by.
+        let text = |b: &[u8]| {
+            String::from_utf8_lossy(b)
+                .replace(&*place, "/work")
+                .replace(&*house, "/root")
+                .replace("<invalid>", "0s")
+        };
         out.push(Answer {
             stdout: text(&done.stdout),
             stderr: text(&done.stderr),
@@ -288,6 +294,14 @@ pub fn difference(line: &str, real: (&mut Names, &Answer), own: (&mut Names, &An
         // Go walks maps in random order here, and evicts in parallel.
         let random = line.contains("--list") || line.contains(" drain ");
         if random && sorted(&a) == sorted(&b) {
+            continue;
+        }
+        // Events of the same second.
+        if line.contains(" describe ")
+            && let (Some((x, xs)), Some((y, ys))) = (a.split_once("\nEvents:"), b.split_once("\nEvents:"))
+            && folded(x) == folded(y)
+            && sorted(&folded(xs)) == sorted(&folded(ys))
+        {
             continue;
         }
         if let (Some(a), Some(b)) = (help_shape(&a), help_shape(&b)) {

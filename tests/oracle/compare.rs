@@ -158,6 +158,13 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     if is_uuid(w) {
         return names.of("uid", w);
     }
+    // A container's ID, as a fake kubelet makes it of the pod's.
+    if let (Some(id), Some(rest)) = (w.get(..36), w.get(36..))
+        && is_uuid(id)
+        && rest.starts_with('-')
+    {
+        return format!("{}{rest}", names.of("uid", id));
+    }
     if is_rfc3339(w) {
         return "<time>".into();
     }

@@ -98,7 +98,7 @@ impl Node {
         }
         match self.0.get("type").text() {
             "object" => "Object".into(),
-            "" if self.0.get("x-kubernetes-int-or-string").as_bool() == Some(true) => "IntOrString".into(),
+            "" if self.0.get("oneOf").is_null() => "Object".into(),
             t => t.to_owned(),
         }
     }
@@ -298,8 +298,12 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     }
     let text = node.description();
     out += "DESCRIPTION:\n";
-    out += &wrapped(if text.is_empty() { "<empty>" } else { &text }, 4);
-    out += "    \n";
+    if text.is_empty() {
+        out += "    <empty>\n";
+    } else {
+        out += &wrapped(&text, 4);
+        out += "    \n";
+    }
     let fields = node.fields();
     if !fields.is_empty() {
         out += "FIELDS:\n";
