@@ -148,8 +148,14 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
         return String::new();
     }
     // What ends a name is no part of it.
-    if let Some(bare) = w.strip_suffix(':') {
-        return format!("{}:", token(names, bare, line));
+    for end in [":", "."] {
+        if let Some(bare) = w.strip_suffix(end) {
+            return format!("{}{end}", token(names, bare, line));
+        }
+    }
+    // A container's ID.
+    if w.len() == 64 && w.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return names.of("container", w);
     }
     // `2026-11-24 21:17:33 +0000 UTC`
     if line.contains(" +0000 UTC") && (is_day(w) || is_clock(w)) {
@@ -251,8 +257,13 @@ fn is_rfc3339(w: &str) -> bool {
         && (w.ends_with('Z') || w.contains('+'))
 }
 
-/// `5s`, `2m10s`, `3d4h`.
+/// `5s`, `2m10s`, `3d4h`, `250ms`, `1.5s`.
 fn is_duration(w: &str) -> bool {
+    if let Some(n) = w.strip_suffix("ms").or_else(|| w.strip_suffix('s')).filter(|n| !n.is_empty())
+        && n.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    {
+        return true;
+    }
     let mut digits = false;
     let mut any = false;
     for c in w.chars() {

@@ -1,7 +1,7 @@
 //! What may run without end: watches, waiting, logs, streams. Each turn is replayed as a command is, then forgotten.
 
 use crate::command;
-use crate::commands::{delete, events, get, logs, port_forward, proxy, rollout, stream, wait};
+use crate::commands::{delete, drain, events, get, logs, port_forward, proxy, rollout, stream, wait};
 use crate::cx::{Cx, Done};
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub enum Task {
     Forward(port_forward::Forward),
     /// `proxy`
     Proxy(proxy::Proxy),
+    /// `drain`
+    Drain(drain::Draining),
     /// `exec`, `attach`
     Stream(stream::Session),
     /// `rollout status`
@@ -41,6 +43,7 @@ impl Task {
             Task::Logs(t) => t.turn(cx),
             Task::Forward(t) => t.turn(cx),
             Task::Proxy(t) => t.turn(cx),
+            Task::Drain(t) => t.turn(cx),
             Task::Stream(t) => t.turn(cx),
             Task::Rollout(t) => t.turn(cx),
             Task::Wait(t) => t.turn(cx),

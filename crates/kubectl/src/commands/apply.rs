@@ -424,13 +424,8 @@ fn replace(cx: &mut Cx<'_>, plan: &Plan<'_>, api: &Api, info: &Info) -> Done<Val
         .with_header("content-type", "application/json")
         .with_body(Body::Object(body));
     api.call(cx, r)?;
-    for _ in 0..600 {
-        let r = api.get(cx, &info.path());
-        match cx.catch(r)? {
-            Err(e) if e.is_not_found() => break,
-            _ => cx.sleep(core::time::Duration::from_millis(500))?,
-        }
-    }
+    let deadline = cx.now()? + core::time::Duration::from_secs(300);
+    super::common::until(cx, api, &info.path(), Some(deadline), Value::is_null)?;
     let mut new = info.clone();
     new.object = with_last_applied(&info.object);
     create(cx, api, &new, plan.dry, &plan.manager, plan.validation)

@@ -307,12 +307,8 @@ fn reconcile(cx: &mut Cx<'_>, a: &Args) -> Done {
         let (field, extra) = match i.res.kind.as_str() {
             "Role" | "ClusterRole" => ("rules", a.bool("remove-extra-permissions")),
             "RoleBinding" | "ClusterRoleBinding" => ("subjects", a.bool("remove-extra-subjects")),
+            // Others are passed over.
             _ => {
-                cx.err(format!(
-                    "only rbac objects can be reconciled, skipping {} {}\n",
-                    i.res.kind_name(),
-                    gofmt::quote(&i.name)
-                ));
                 return Ok(());
             }
         };

@@ -261,18 +261,18 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
 }
 
 fn ephemeral(cx: &mut Cx<'_>, a: &Args, api: &Arc<Api>, pod: &Value) -> Done<(Value, String)> {
+    let target = a.str("target");
+    if !target.is_empty() && !a.bool("quiet") {
+        cx.out(format!(
+            "Targeting container {}. If you don't see processes from this container it may be because the container \
+             runtime doesn't support this feature.\n",
+            gofmt::quote(&target)
+        ));
+    }
     let name = named(cx, a)?;
     let mut c = new_container(a, &name)?;
-    let target = a.str("target");
     if !target.is_empty() {
         c.insert("targetContainerName", target.as_str());
-        if !a.bool("quiet") {
-            cx.out(format!(
-                "Targeting container {}. If you don't see processes from this container it may be because the container \
-                 runtime doesn't support this feature.\n",
-                gofmt::quote(&target)
-            ));
-        }
     }
     profile(a, &mut c, Style::Ephemeral);
     custom(cx, a, &mut c)?;

@@ -13,7 +13,7 @@ pub mod delete;
 mod describe;
 mod diff;
 mod discovery;
-mod drain;
+pub mod drain;
 mod edit;
 pub mod events;
 mod explain;

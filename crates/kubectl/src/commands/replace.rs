@@ -1,8 +1,8 @@
 //! `kubectl replace`
 
 use super::common::{
-    CASCADE, DELETION, FILES, SAVE_CONFIG, VALIDATE, create, delete_options, field_manager, validation,
-    with_last_applied, write,
+    CASCADE, DELETION, FILES, SAVE_CONFIG, VALIDATE, create, delete_options, field_manager, until,
+    validation, with_last_applied, write,
 };
 use crate::command::{Args, Command, Group};
 use crate::complete;
@@ -94,13 +94,8 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
                 Err(e) if e.is_not_found() => {}
                 Err(e) => return Err(e.into()),
             }
-            for _ in 0..1200 {
-                let r = api.get(cx, &i.path());
-                match cx.catch(r)? {
-                    Err(e) if e.is_not_found() => break,
-                    _ => cx.sleep(core::time::Duration::from_millis(250))?,
-                }
-            }
+            let deadline = cx.now()? + core::time::Duration::from_secs(300);
+            until(cx, &api, &i.path(), Some(deadline), api::Value::is_null)?;
             i.object.remove(&["metadata", "resourceVersion"]);
             let v = create(cx, &api, &i, dry, &manager, rules)?;
             return printer.print(cx, &v, a.bool("show-managed-fields"));

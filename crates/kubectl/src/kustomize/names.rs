@@ -88,9 +88,7 @@ fn subjects(v: &mut Value, renames: &[Rename]) {
     let mut list: Vec<Value> = v.get("subjects").items().cloned().collect();
     for s in list.iter_mut().filter(|s| s.kind() == "ServiceAccount") {
         let name = s.get("name").text().to_owned();
-        let found = renames
-            .iter()
-            .find(|r| r.0 == "ServiceAccount" && (r.2 == name || r.1.iter().any(|w| *w == name)));
+        let found = renames.iter().find(|r| r.0 == "ServiceAccount" && (r.2 == name || r.1.contains(&name)));
         if let Some(r) = found {
             s.insert("name", r.2.as_str());
             if !r.3.is_empty() {

@@ -59,7 +59,7 @@ pub fn names_and_labels(k: &Value, all: &mut [Item]) {
         }
         let kind = i.value.kind();
         let fixed = matches!(kind, "Namespace" | "CustomResourceDefinition" | "APIService");
-        if !fixed && !(prefix.is_empty() && suffix.is_empty()) {
+        if !(fixed || prefix.is_empty() && suffix.is_empty()) {
             let name = format!("{prefix}{}{suffix}", i.value.name());
             i.rename(name);
         }
