@@ -5,7 +5,7 @@
 //! suffixes, allocated addresses) the same way on both sides. Where ages are of different length, runs of blanks fold: they
 //! shift the columns behind them.
 
-use crate::oracle::{Names, folded, mapped};
+use crate::oracle::{Placeholders, folded};
 use cluster::{Command, Setup, World};
 use sim::{Duration, Epoch, Instant, Seed};
 use std::fs;
@@ -94,7 +94,8 @@ const TOKEN: (&str, &str) = ("parity-token", "kubernetes-admin");
 pub fn ours(g: &Group, port: u16, unix: i64) -> Vec<Answer> {
     let mut setup = if g.nodes > 0 { Setup::fake(g.nodes) } else { Setup::default_cluster() };
     setup.settings.epoch = Epoch(unix);
-    setup.settings.tokens.push((TOKEN.0.into(), TOKEN.1.into(), vec!["system:masters".into()]));
+    let user = cluster::User::new(TOKEN.1, &["system:masters"]);
+    setup.settings.tokens.push((TOKEN.0.into(), user));
     setup.cwd = "/work".into();
     setup.env = vec![("KUBECONFIG".into(), "config".into())];
     setup.files = g.files.iter().map(|(n, t)| (format!("/work/{n}"), t.clone().into_bytes())).collect();
@@ -289,11 +290,15 @@ fn help_shape(text: &str) -> Option<String> {
 }
 
 /// What of a line differs, `None` if nothing.
-pub fn difference(line: &str, real: (&mut Names, &Answer), own: (&mut Names, &Answer)) -> Option<String> {
+pub fn difference(
+    line: &str,
+    real: (&mut Placeholders, &Answer),
+    own: (&mut Placeholders, &Answer),
+) -> Option<String> {
     let mut text = String::new();
     for (what, a, b) in [("stdout", &real.1.stdout, &own.1.stdout), ("stderr", &real.1.stderr, &own.1.stderr)]
     {
-        let (mut a, mut b) = (mapped(real.0, a), mapped(own.0, b));
+        let (mut a, mut b) = (real.0.map(a), own.0.map(b));
         if line.contains("__complete ") {
             (a, b) = (without_prose(&a), without_prose(&b));
         }

@@ -245,6 +245,20 @@ await test("10 history, completion and keys alone", async () => {
   await p.context().close();
 });
 
+await test("a worker that dies comes back with its history", async () => {
+  const p = await open();
+  await sh(p, "kubectl create deployment kept --image=luksa/kubia:v1; kubectl rollout status deploy/kept");
+  await p.workers()[0].evaluate(() => {
+    setTimeout(() => {
+      throw new Error("broken on purpose");
+    });
+  });
+  await p.getByText("It is here again").waitFor({ timeout: 30000 });
+  await p.keyboard.press("Escape");
+  has(await sh(p, "kubectl get deploy kept"), /^kept +1\/1 /m);
+  await p.context().close();
+});
+
 await test("no serious accessibility violation, wide and narrow, light and dark", async () => {
   await accessible(page, "wide");
   for (const colorScheme of ["light", "dark"]) {

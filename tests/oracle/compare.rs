@@ -3,67 +3,110 @@
 use super::Entry;
 use std::collections::BTreeMap;
 
-/// Differences between what a real cluster printed and what ours did, at most a few, in words.
-pub fn differences(expected: &[Entry], got: &[Entry]) -> Vec<String> {
-    let mut left = Names::default();
-    let mut right = Names::default();
+/// Differences between what a real cluster printed and what ours did: the command's place and words.
+///
+/// Tokens that are random map to placeholders by order of first appearance. Where an output is compared as a set there
+/// is no such order: there a token's placeholder is what all lines that name it say, whatever their order.
+pub fn differences(expected: &[Entry], got: &[Entry]) -> Vec<(usize, String)> {
     let mut out = Vec::new();
-    for (e, g) in expected.iter().zip(got) {
-        let (a, b) = (normalize(&mut left, e), normalize(&mut right, g));
+    let (left, right) = (marked_all(expected), marked_all(got));
+    let (numbered_l, numbered_r) = (numbered(&left), numbered(&right));
+    let (coloured_l, coloured_r) = (coloured(expected, &left), coloured(got, &right));
+    for (i, (e, g)) in expected.iter().zip(got).enumerate() {
         if e.code != g.code {
-            out.push(format!("$ {}\n  exit {} instead of {}\n{}", e.line, g.code, e.code, shown(&g.output)));
+            let text = format!("$ {}\n  exit {} instead of {}\n{}", e.line, g.code, e.code, shown(&g.output));
+            out.push((i, text));
             continue;
         }
-        if a != b && !equal_as_sets(e, &a, &b) {
-            out.push(format!("$ {}\n{}", e.line, diff(&a, &b)));
+        let (a, b) = (&numbered_l[i], &numbered_r[i]);
+        if a != b
+            && !equal_as_sets(e, a, b)
+            && coloured_l[i] != coloured_r[i]
+            && !equal_as_sets(e, &coloured_l[i], &coloured_r[i])
+        {
+            let shown = if is_set(e, a) { diff_of_sets(&left[i], &right[i]) } else { diff(a, b) };
+            out.push((i, format!("$ {}\n{shown}", e.line)));
         }
     }
     if expected.len() != got.len() {
-        out.push(format!("{} commands instead of {}", got.len(), expected.len()));
+        out.push((expected.len(), format!("{} commands instead of {}", got.len(), expected.len())));
     }
     out
 }
 
-fn shown(s: &str) -> String {
-    s.lines().take(6).map(|l| format!("  | {l}\n")).collect()
+/// Whether two texts differ in nothing but what is random, line by line.
+pub fn same_text(expected: &str, got: &str) -> Result<(), String> {
+    let entry = |s: &str| [Entry { line: String::new(), output: s.to_owned(), code: 0 }];
+    let (a, b) = (numbered(&marked_all(&entry(expected))), numbered(&marked_all(&entry(got))));
+    if a == b { Ok(()) } else { Err(diff(&a[0], &b[0])) }
 }
 
-fn diff(a: &str, b: &str) -> String {
-    let (a, b): (Vec<&str>, Vec<&str>) = (a.lines().collect(), b.lines().collect());
-    let first = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
-    let mut s = format!("  line {}\n", first + 1);
-    for l in a.iter().skip(first).take(4) {
-        s += &format!("  - {l}\n");
+/// The outputs with their random tokens marked: `\u{1}kind\u{2}text\u{3}`.
+fn marked_all(entries: &[Entry]) -> Vec<Vec<String>> {
+    entries.iter().map(marked).collect()
+}
+
+/// Replaces each marked token.
+fn render(line: &str, mut of: impl FnMut(&str, &str) -> String) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once('\u{1}') {
+        out.push_str(before);
+        let (token, after) = after.split_once('\u{3}').unwrap_or((after, ""));
+        let (kind, text) = token.split_once('\u{2}').unwrap_or((token, ""));
+        out += &of(kind, text);
+        rest = after;
     }
-    for l in b.iter().skip(first).take(4) {
-        s += &format!("  + {l}\n");
+    out + rest
+}
+
+/// What only one of two sets of lines has.
+fn diff_of_sets(a: &[String], b: &[String]) -> String {
+    let plain = |l: &[String]| l.iter().map(|l| render(l, |_, text| text.to_owned())).collect::<Vec<_>>();
+    let (a, b) = (plain(a), plain(b));
+    let mut s = String::new();
+    for (sign, x, y) in [('-', &a, &b), ('+', &b, &a)] {
+        let mut rest = y.clone();
+        for l in x {
+            match rest.iter().position(|r| r == l) {
+                Some(i) => drop(rest.swap_remove(i)),
+                None => s += &format!("  {sign} {l}\n"),
+            }
+        }
     }
     s
 }
 
 /// Placeholders by order of first appearance, so that equal stays equal and different stays different.
-#[derive(Default, Debug)]
-pub struct Names {
-    map: BTreeMap<String, String>,
-    counts: BTreeMap<&'static str, usize>,
+fn numbered(entries: &[Vec<String>]) -> Vec<String> {
+    let mut places = Placeholders::default();
+    let mut of = |kind: &str, text: &str| places.of(kind, text);
+    entries.iter().map(|e| e.iter().map(|l| render(l, &mut of)).collect::<Vec<_>>().join("\n")).collect()
 }
 
-impl Names {
-    fn of(&mut self, kind: &'static str, text: &str) -> String {
-        if let Some(p) = self.map.get(text) {
-            return p.clone();
-        }
-        let n = self.counts.entry(kind).or_default();
-        *n += 1;
-        let p = format!("<{kind}{n}>");
-        self.map.insert(text.to_owned(), p.clone());
-        p
+/// The placeholders of one side.
+#[derive(Debug, Default)]
+pub struct Placeholders {
+    names: BTreeMap<String, String>,
+    counts: BTreeMap<String, usize>,
+}
+
+impl Placeholders {
+    fn of(&mut self, kind: &str, text: &str) -> String {
+        let counts = &mut self.counts;
+        let fresh = || {
+            let n = counts.entry(kind.to_owned()).or_default();
+            *n += 1;
+            format!("<{kind}{n}>")
+        };
+        self.names.entry(text.to_owned()).or_insert_with(fresh).clone()
     }
-}
 
-/// A text with what is random or a time replaced.
-pub fn mapped(names: &mut Names, text: &str) -> String {
-    text.split('\n').map(|l| klog(&tokens(names, l))).collect::<Vec<_>>().join("\n")
+    /// A text with what is random or a time replaced, blanks and all else as they are.
+    pub fn map(&mut self, text: &str) -> String {
+        let line = |l: &str| render(&klog(&tokens(&mut Names, l)), |kind, text| self.of(kind, text));
+        text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// A text with runs of blanks folded.
@@ -88,7 +131,70 @@ fn klog(line: &str) -> String {
     }
 }
 
-fn normalize(names: &mut Names, e: &Entry) -> String {
+/// Placeholders by what is said of a token: the lines that name it, in which the others have such placeholders too,
+/// refined a few times.
+fn coloured(entries: &[Entry], all: &[Vec<String>]) -> Vec<String> {
+    let digest = |parts: &[&str]| {
+        let mut h = sim::Hasher::default();
+        parts.iter().for_each(|p| h.bytes(p.as_bytes()));
+        format!("{:08x}", h.digest().0 as u32)
+    };
+    let mut colours: BTreeMap<String, String> = BTreeMap::new();
+    let shown = |colours: &BTreeMap<String, String>, line: &str| {
+        render(line, |kind, text| format!("<{kind} {}>", colours.get(text).map_or("", String::as_str)))
+    };
+    for _ in 0..4 {
+        let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (i, lines) in all.iter().enumerate() {
+            let unordered = is_set(&entries[i], &lines.join("\n").replace("-\u{1}r", RANDOM_NAME));
+            for (j, line) in lines.iter().enumerate() {
+                let place = if unordered { 0 } else { j + 1 };
+                let text = shown(&colours, line);
+                let mut k = 0;
+                render(line, |_, token| {
+                    k += 1;
+                    let d = digest(&[&i.to_string(), &place.to_string(), &k.to_string(), &text]);
+                    said.entry(token.to_owned()).or_default().push(d);
+                    String::new()
+                });
+            }
+        }
+        for (token, mut what) in said {
+            what.sort();
+            let parts: Vec<&str> = what.iter().map(String::as_str).collect();
+            colours.insert(token, digest(&parts));
+        }
+    }
+    all.iter().map(|e| e.iter().map(|l| shown(&colours, l)).collect::<Vec<_>>().join("\n")).collect()
+}
+
+fn shown(s: &str) -> String {
+    s.lines().take(6).map(|l| format!("  | {l}\n")).collect()
+}
+
+fn diff(a: &str, b: &str) -> String {
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.lines().collect(), b.lines().collect());
+    let first = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let mut s = format!("  line {}\n", first + 1);
+    for l in a.iter().skip(first).take(4) {
+        s += &format!("  - {l}\n");
+    }
+    for l in b.iter().skip(first).take(4) {
+        s += &format!("  + {l}\n");
+    }
+    s
+}
+
+/// Marks the tokens of an output that are random.
+struct Names;
+
+impl Names {
+    fn of(&mut self, kind: &'static str, text: &str) -> String {
+        format!("\u{1}{kind}\u{2}{text}\u{3}")
+    }
+}
+
+fn marked(e: &Entry) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for line in e.output.lines() {
         if line.contains("openshift")
@@ -97,13 +203,13 @@ fn normalize(names: &mut Names, e: &Entry) -> String {
         {
             continue;
         }
-        let l = fold_spaces(&tokens(names, line));
+        let l = fold_spaces(&tokens(&mut Names, line));
         if out.last() == Some(&l) && e.line.contains("rollout status") {
             continue;
         }
         out.push(l);
     }
-    out.join("\n")
+    out
 }
 
 /// Two or more blanks fold to two; those at the end go.
@@ -150,12 +256,8 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     // What ends a name is no part of it.
     for end in [":", "."] {
         if let Some(bare) = w.strip_suffix(end) {
-            return format!("{}{end}", token(names, bare, line));
+            return token(names, bare, line) + end;
         }
-    }
-    // A container's ID.
-    if w.len() == 64 && w.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return names.of("container", w);
     }
     // `2026-11-24 21:17:33 +0000 UTC`
     if line.contains(" +0000 UTC") && (is_day(w) || is_clock(w)) {
@@ -164,18 +266,15 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     if is_uuid(w) {
         return names.of("uid", w);
     }
-    // A container's ID, as a fake kubelet makes it of the pod's.
-    if let (Some(id), Some(rest)) = (w.get(..36), w.get(36..))
-        && is_uuid(id)
-        && rest.starts_with('-')
-    {
-        return format!("{}{rest}", names.of("uid", id));
-    }
     if is_rfc3339(w) {
         return "<time>".into();
     }
     if is_duration(w) && !line.trim_start().starts_with("- ") {
         return "<age>".into();
+    }
+    let id = w.len() == 64 && w.bytes().all(|b| b.is_ascii_hexdigit());
+    if id || w.len() > 36 && w.is_char_boundary(36) && is_uuid(&w[..36]) {
+        return names.of("container", w);
     }
     // As Go prints maps: the key stands before the value.
     if let Some((key, value)) = w.split_once(':')
@@ -186,9 +285,6 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
             let value = if version { "<rv>".to_owned() } else { token(names, value, line) };
             return format!("{key}:{value}");
         }
-    }
-    if let Some(rest) = w.strip_prefix("containerd:") {
-        return format!("containerd:{rest}");
     }
     if let Some((head, tail)) = w.rsplit_once('.')
         && tail.len() == 16
@@ -237,24 +333,24 @@ fn is_uuid(w: &str) -> bool {
             .all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
 }
 
-/// `2026-11-24`
-fn is_day(w: &str) -> bool {
-    w.len() == 10
-        && w.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
-}
-
-/// `21:17:33`
-fn is_clock(w: &str) -> bool {
-    w.len() == 8
-        && w.bytes().enumerate().all(|(i, b)| if matches!(i, 2 | 5) { b == b':' } else { b.is_ascii_digit() })
-}
-
 fn is_rfc3339(w: &str) -> bool {
     w.len() >= 20
         && w.is_ascii()
         && w.as_bytes()[4] == b'-'
         && w.as_bytes()[10] == b'T'
         && (w.ends_with('Z') || w.contains('+'))
+}
+
+/// `2026-11-24`
+fn is_day(w: &str) -> bool {
+    let digit = |(i, b): (usize, u8)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() };
+    w.len() == 10 && w.bytes().enumerate().all(digit)
+}
+
+/// `21:17:33`
+fn is_clock(w: &str) -> bool {
+    let digit = |(i, b): (usize, u8)| if matches!(i, 2 | 5) { b == b':' } else { b.is_ascii_digit() };
+    w.len() == 8 && w.bytes().enumerate().all(digit)
 }
 
 /// `5s`, `2m10s`, `3d4h`, `250ms`, `1.5s`.
@@ -280,7 +376,7 @@ fn is_duration(w: &str) -> bool {
 }
 
 /// Where a generated name's five random characters begin. Hashes of templates are not random: they are longer.
-fn random_suffix(w: &str) -> Option<usize> {
+pub fn random_suffix(w: &str) -> Option<usize> {
     let i = w.len().checked_sub(5)?;
     let tail = w.get(i..)?;
     let ok = |b: u8| b"bcdfghjklmnpqrstvwxz2456789".contains(&b);
@@ -304,16 +400,43 @@ fn long_dates(s: &str) -> String {
     out + rest
 }
 
-/// Lists whose order is random, or by time within one second, on the real thing too.
+/// Whether an output is a list whose order is random on the real thing too: as the README names them, events of one
+/// second, and rows sorted by a name that is random.
+fn is_set(e: &Entry, shown: &str) -> bool {
+    let line = &e.line;
+    let rows = line.contains("get ")
+        && !["yaml", "json"].iter().any(|f| line.contains(f))
+        && shown.contains(RANDOM_NAME);
+    rows || ["describe limitrange", "describe limits", "--list", "drain", " events", " endpoint", " ep"]
+        .iter()
+        .any(|w| line.contains(w))
+        || line.contains("set env") && line.contains("--from")
+}
+
+/// How a line shows that it names something generated, marked or not.
+const RANDOM_NAME: &str = "-<r";
+
+/// Events in a description go by time: those of one second in any order.
+fn sort_events(s: &str) -> String {
+    let (mut out, mut events): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mut inside = false;
+    for l in s.lines().chain([""]) {
+        if inside && l.starts_with("  ") {
+            events.push(l);
+            continue;
+        }
+        events.sort_unstable();
+        out.append(&mut events);
+        inside = l.starts_with("Events:");
+        out.push(l);
+    }
+    out.join("\n")
+}
+
 fn equal_as_sets(e: &Entry, a: &str, b: &str) -> bool {
-    let random = e.line.contains("describe limitrange")
-        || e.line.contains("describe limits")
-        || e.line.contains("--list")
-        || e.line.contains("set env") && e.line.contains("--from")
-        || e.line.contains("drain")
-        || e.line.contains("get events")
-        || e.line.contains("kubectl events")
-        || e.line.contains(" events");
+    if e.line.contains("describe") && sort_events(a) == sort_events(b) {
+        return true;
+    }
     let list = a.lines().count() == b.lines().count()
         && a.lines().zip(b.lines()).all(|(x, y)| x == y || sorted_parts(x) == sorted_parts(y));
     if list {
@@ -324,16 +447,7 @@ fn equal_as_sets(e: &Entry, a: &str, b: &str) -> bool {
         l.sort();
         l
     };
-    // Events of the same second at the end of a page.
-    if e.line.contains("describe ")
-        && let (Some((x, xs)), Some((y, ys))) = (a.split_once("\nEvents:"), b.split_once("\nEvents:"))
-        && x == y
-        && sorted(xs) == sorted(ys)
-    {
-        return true;
-    }
-    let addresses = e.line.contains("endpoint") || e.line.contains(" ep");
-    (random || addresses || a.contains("is invalid:")) && sorted(a) == sorted(b)
+    (is_set(e, a) || a.contains("is invalid:")) && sorted(a) == sorted(b)
 }
 
 /// The parts of an inline list of several errors or addresses.

@@ -1,6 +1,6 @@
 //! `parity KUBECTL [GROUP…]`: runs the groups of `tests/parity/` by that real kubectl and by ours.
 
-use kubarium_tests::oracle::Names;
+use kubarium_tests::oracle::Placeholders;
 use kubarium_tests::parity::{self, Group};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,7 +76,7 @@ fn judge(
     own: &[parity::Answer],
     known: &[(&str, &str)],
 ) -> (usize, usize, usize) {
-    let (mut left, mut right) = (Names::default(), Names::default());
+    let (mut left, mut right) = (Placeholders::default(), Placeholders::default());
     let (mut passed, mut listed, mut wrong) = (0, 0, 0);
     for ((line, a), b) in g.lines.iter().zip(real).zip(own) {
         let expected = known.contains(&(g.name.as_str(), line.as_str()));

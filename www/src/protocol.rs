@@ -32,8 +32,15 @@ pub enum From {
     Fake(u16),
     /// The text of a link.
     Link(String),
-    /// What was kept when a worker died: the log up to the last command that did no harm.
-    Log(Vec<Logged>, Instant),
+    /// What the page kept of a cluster whose worker died.
+    Log {
+        /// Number of fake nodes, 0 for the default cluster.
+        fake_nodes: u16,
+        /// Commands that did no harm.
+        log: Vec<Logged>,
+        /// How far it had come.
+        end: Instant,
+    },
 }
 
 /// What can be done with the clock.
@@ -133,8 +140,10 @@ pub struct Frame {
     pub terminals: Vec<(u32, Vec<u8>)>,
     /// Instants of checkpoints.
     pub checkpoints: Vec<Instant>,
-    /// Instants of commands.
-    pub commands: Vec<Instant>,
+    /// Where `log` belongs in the log of commands; what the page knows beyond that is no longer so.
+    pub log_from: usize,
+    /// New commands of the log.
+    pub log: Vec<Logged>,
     /// Which steps of the lesson are done.
     pub steps: Vec<bool>,
     /// Digest of the whole state, when the clock stands.
@@ -148,8 +157,13 @@ pub struct Frame {
 pub enum FromWorker {
     /// The program is there.
     Ready,
-    /// The cluster has started; whether a link's history came out equal, and the number of its nodes.
-    Started(Option<bool>),
+    /// The cluster has started.
+    Started {
+        /// Whether a link's history came out equal.
+        equal: Option<bool>,
+        /// Number of fake nodes, 0 for the default cluster.
+        fake_nodes: u16,
+    },
     /// News.
     Frame(Box<Frame>),
     /// An answer.

@@ -34,6 +34,8 @@ struct Host {
     lesson: Option<Lesson>,
     done: Vec<bool>,
     behind: bool,
+    /// Commands of the log that the page has.
+    logged: usize,
     /// Output that replay brought, to be shown after the page has cleared its terminals.
     changed: bool,
     /// The texts of fields, once they are here; each world is given them, no world keeps them.
@@ -55,6 +57,7 @@ pub fn start() {
         lesson: None,
         done: Vec::new(),
         behind: false,
+        logged: 0,
         changed: true,
         texts: None,
     }));
@@ -111,7 +114,9 @@ impl Host {
                     (Scenario::default(), false)
                 }
             },
-            From::Log(log, end) => (Scenario { log, end, ..Scenario::default() }, false),
+            From::Log { fake_nodes, log, end } => {
+                (Scenario { fake_nodes, log, end, events: u64::MAX, ..Scenario::default() }, false)
+            }
         };
         self.fake = scenario.fake_nodes;
         let (timeline, equal) = scenario.replay();
@@ -129,7 +134,8 @@ impl Host {
         self.revision = 0;
         self.last_ms = now_ms();
         self.changed = true;
-        post_from_worker(&FromWorker::Started(linked.then_some(equal)));
+        self.logged = 0;
+        post_from_worker(&FromWorker::Started { equal: linked.then_some(equal), fake_nodes: self.fake });
     }
 
     fn act(&mut self, c: Command) {
@@ -165,6 +171,7 @@ impl Host {
             Clock::Speed(s) => self.speed = s.clamp(0.01, 1000.0),
             Clock::GoTo(at) => {
                 t.go_to(at);
+                self.logged = 0;
                 self.running = false;
                 self.target = t.world().now();
                 self.revision = 0;
@@ -227,12 +234,14 @@ impl Host {
             behind: self.behind,
             terminals,
             checkpoints: t.checkpoints().collect(),
-            commands: world.log().iter().map(|l| l.at).collect(),
+            log_from: self.logged,
+            log: world.log().iter().skip(self.logged).cloned().collect(),
             steps: self.done.clone(),
             state,
             packets: world.packet_count(),
             delta,
         };
+        self.logged = world.log().len();
         self.changed = false;
         post_from_worker(&FromWorker::Frame(Box::new(frame)));
     }

@@ -1,10 +1,13 @@
-//! A small evaluator of CEL, for the validation rules of CustomResourceDefinitions.
+//! A small evaluator of CEL, for the validation rules of CustomResourceDefinitions and for admission policies.
 //!
-//! Known: fields and indices, comparison, logic, arithmetic, `in`, `? :`, `has`, `size`, the string functions `matches`,
-//! `startsWith`, `endsWith`, `contains`, the conversions `int`, `string`, `double`, and the macros `all`, `exists`,
-//! `exists_one`, `filter`, `map`. What is not known is an error of the rule, never of the program.
+//! Known: fields and indices, optional ones (`a.?b`, `a[?b]`), comparison, logic, arithmetic, `in`, `? :`, literals of
+//! lists and maps, `has`, the conversions, the macros `all`, `exists`, `exists_one`, `filter`, `map`, and the functions
+//! of strings, lists, quantities, durations and times that [`functions`] lists. What is not known is an error of the
+//! rule, never of the program.
 
-use crate::{SmolStr, Value, pattern};
+mod functions;
+
+use crate::{SmolStr, Value};
 
 /// Steps that all rules of one request may take together.
 #[derive(Debug)]
@@ -26,19 +29,41 @@ pub fn mentions(rule: &str, name: &str) -> bool {
 
 /// Evaluates a rule about `self`, and `oldSelf` where there was one.
 pub fn evaluate(rule: &str, this: &Value, old: Option<&Value>, budget: &mut Budget) -> Result<bool, String> {
-    let mut p = Parser { toks: lex(rule)?, at: 0, depth: 0 };
+    let mut scope: Scope = vec![("self".into(), this.clone())];
+    if let Some(o) = old {
+        scope.push(("oldSelf".into(), o.clone()));
+    }
+    match value_of(rule, &mut scope, budget)? {
+        Value::Bool(b) => Ok(b),
+        _ => Err("must evaluate to a bool".into()),
+    }
+}
+
+/// Names with their values; later ones hide earlier ones.
+pub type Scope = Vec<(SmolStr, Value)>;
+
+/// Evaluates an expression with these names.
+pub fn value_of(text: &str, scope: &mut Scope, budget: &mut Budget) -> Result<Value, String> {
+    let mut p = Parser { toks: lex(text)?, at: 0, depth: 0 };
     let e = p.ternary()?;
     if p.at < p.toks.len() {
         return Err("Syntax error: extraneous input".into());
     }
-    let mut scope: Vec<(SmolStr, Value)> = vec![("self".into(), this.clone())];
-    if let Some(o) = old {
-        scope.push(("oldSelf".into(), o.clone()));
-    }
-    match eval(&e, &mut scope, budget)? {
-        Value::Bool(b) => Ok(b),
-        _ => Err("must evaluate to a bool".into()),
-    }
+    eval(&e, scope, budget)
+}
+
+/// An optional value: a map that nothing else can be.
+const OPTIONAL: &str = "\u{1}optional";
+
+fn optional(v: Option<Value>) -> Value {
+    let mut out = Value::map();
+    out.insert(OPTIONAL, v.into_iter().collect::<Value>());
+    out
+}
+
+/// The content of an optional value; `None` if it is no optional.
+fn as_optional(v: &Value) -> Option<Option<&Value>> {
+    v.as_map()?.get(OPTIONAL).map(|l| l.items().next())
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +158,9 @@ enum Expr {
     Bin(&'static str, Box<Expr>, Box<Expr>),
     If(Box<Expr>, Box<Expr>, Box<Expr>),
     List(Vec<Expr>),
+    Map(Vec<(Expr, Expr)>),
+    /// A field or index that may be missing.
+    Maybe(Box<Expr>, Box<Expr>),
 }
 
 struct Parser {
@@ -207,19 +235,24 @@ impl Parser {
         let mut e = self.primary()?;
         loop {
             if self.eat(".") {
+                let maybe = self.eat("?");
                 let Some(Tok::Name(n)) = self.toks.get(self.at).cloned() else {
                     return Err("Syntax error: expected a name after '.'".into());
                 };
                 self.at += 1;
-                e = if self.eat("(") {
+                e = if maybe {
+                    Expr::Maybe(Box::new(e), Box::new(Expr::Lit(Value::Str(n))))
+                } else if self.eat("(") {
                     Expr::Call(Some(Box::new(e)), n, self.list(")")?)
                 } else {
                     Expr::Field(Box::new(e), n)
                 };
             } else if self.eat("[") {
+                let maybe = self.eat("?");
                 let i = self.ternary()?;
                 self.expect("]")?;
-                e = Expr::Index(Box::new(e), Box::new(i));
+                let (of, i) = (Box::new(e), Box::new(i));
+                e = if maybe { Expr::Maybe(of, i) } else { Expr::Index(of, i) };
             } else {
                 return Ok(e);
             }
@@ -252,12 +285,22 @@ impl Parser {
                 Ok(e)
             }
             Tok::Op("[") => Ok(Expr::List(self.list("]")?)),
+            Tok::Op("{") => {
+                let mut all = Vec::new();
+                while !self.eat("}") {
+                    if !all.is_empty() {
+                        self.expect(",")?;
+                    }
+                    let k = self.ternary()?;
+                    self.expect(":")?;
+                    all.push((k, self.ternary()?));
+                }
+                Ok(Expr::Map(all))
+            }
             Tok::Op(o) => Err(format!("Syntax error: mismatched input '{o}'")),
         }
     }
 }
-
-type Scope = Vec<(SmolStr, Value)>;
 
 fn eval(e: &Expr, s: &mut Scope, b: &mut Budget) -> Result<Value, String> {
     b.0 = b.0.checked_sub(1).ok_or("operation cancelled: actual cost limit exceeded")?;
@@ -265,23 +308,37 @@ fn eval(e: &Expr, s: &mut Scope, b: &mut Budget) -> Result<Value, String> {
         Expr::Lit(v) => Ok(v.clone()),
         Expr::Name(n) => match s.iter().rev().find(|(k, _)| k == n) {
             Some((_, v)) => Ok(v.clone()),
-            None => Err(format!("undeclared reference to '{n}'")),
+            None => functions::type_of_name(n).ok_or_else(|| format!("undeclared reference to '{n}'")),
         },
         Expr::Field(of, n) => {
             let v = eval(of, s, b)?;
+            if let Some(inner) = as_optional(&v) {
+                return Ok(optional(inner.and_then(|v| v.as_map()?.get(n)).cloned()));
+            }
             match v.as_map().and_then(|m| m.get(n)) {
                 Some(v) => Ok(v.clone()),
                 None => Err(format!("no such key: {n}")),
             }
         }
+        Expr::Maybe(of, i) => {
+            let (v, i) = (eval(of, s, b)?, eval(i, s, b)?);
+            let v = match as_optional(&v) {
+                Some(inner) => inner.cloned(),
+                None => Some(v),
+            };
+            Ok(optional(v.and_then(|v| item(&v, &i).cloned())))
+        }
+        Expr::Map(all) => {
+            let mut out = Value::map();
+            for (k, v) in all {
+                let (k, v) = (eval(k, s, b)?, eval(v, s, b)?);
+                out.insert(&functions::text(&k), v);
+            }
+            Ok(out)
+        }
         Expr::Index(of, i) => {
             let (v, i) = (eval(of, s, b)?, eval(i, s, b)?);
-            let found = match (&v, &i) {
-                (Value::List(l), Value::Int(i)) => usize::try_from(*i).ok().and_then(|i| l.get(i)).cloned(),
-                (Value::Map(m), Value::Str(k)) => m.get(k).cloned(),
-                _ => None,
-            };
-            found.ok_or_else(|| match v {
+            item(&v, &i).cloned().ok_or_else(|| match v {
                 Value::List(_) => format!("index out of bounds: {}", i.to_json()),
                 _ => format!("no such key: {}", i.text()),
             })
@@ -307,6 +364,15 @@ fn eval(e: &Expr, s: &mut Scope, b: &mut Budget) -> Result<Value, String> {
             binary(op, &x, &y)
         }
         Expr::Call(of, name, args) => call(of.as_deref(), name, args, s, b),
+    }
+}
+
+/// What stands at an index or key.
+fn item<'a>(v: &'a Value, i: &Value) -> Option<&'a Value> {
+    match (v, i) {
+        (Value::List(l), Value::Int(i)) => usize::try_from(*i).ok().and_then(|i| l.get(i)),
+        (Value::Map(m), Value::Str(k)) => m.get(k),
+        _ => None,
     }
 }
 
@@ -386,51 +452,34 @@ fn call(
                 let v = eval(of, s, b)?;
                 Ok(Value::Bool(v.as_map().is_some_and(|m| m.contains(n))))
             }
-            ("size", [x]) => size(&eval(x, s, b)?),
-            ("int", [x]) => match eval(x, s, b)? {
-                Value::Str(t) => t.parse().map(Value::Int).map_err(|_| "type conversion error".into()),
-                Value::Float(f) => Ok(Value::Int(f as i64)),
-                v => Ok(v),
-            },
-            ("double", [x]) => match eval(x, s, b)? {
-                Value::Int(i) => Ok(Value::Float(i as f64)),
-                v => Ok(v),
-            },
-            ("string", [x]) => match eval(x, s, b)? {
-                Value::Str(t) => Ok(Value::Str(t)),
-                v => Ok(Value::str(v.to_json())),
-            },
-            ("type" | "dyn", [x]) => eval(x, s, b),
-            _ => Err(format!("undeclared reference to '{name}'")),
+            _ => {
+                let args = args.iter().map(|a| eval(a, s, b)).collect::<Result<Vec<_>, _>>()?;
+                functions::global(name, &args)
+            }
         };
     };
+    // A namespace of functions, not a value.
+    if let (Expr::Name(space), true) = (of, s.iter().all(|(k, _)| !matches!(of, Expr::Name(n) if n == k))) {
+        if let ("cel", "bind", [Expr::Name(var), value, body]) = (space.as_str(), name, args) {
+            let v = eval(value, s, b)?;
+            s.push((var.clone(), v));
+            let r = eval(body, s, b);
+            s.pop();
+            return r;
+        }
+        let args = args.iter().map(|a| eval(a, s, b)).collect::<Result<Vec<_>, _>>()?;
+        return match (space.as_str(), name, &args[..]) {
+            ("optional", "of", [v]) => Ok(optional(Some(v.clone()))),
+            ("optional", "none", []) => Ok(optional(None)),
+            _ => functions::global(&format!("{space}.{name}"), &args),
+        };
+    }
     let v = eval(of, s, b)?;
     if let ("all" | "exists" | "exists_one" | "filter" | "map", [Expr::Name(var), body @ ..]) = (name, args) {
         return each(&v, name, var, body, s, b);
     }
     let args = args.iter().map(|a| eval(a, s, b)).collect::<Result<Vec<_>, _>>()?;
-    match (name, &v, &args[..]) {
-        ("size", v, []) => size(v),
-        ("matches", Value::Str(t), [Value::Str(p)]) => {
-            pattern::compile(p).map(|r| Value::Bool(r.is_match(t)))
-        }
-        ("startsWith", Value::Str(t), [Value::Str(p)]) => Ok(Value::Bool(t.starts_with(p.as_str()))),
-        ("endsWith", Value::Str(t), [Value::Str(p)]) => Ok(Value::Bool(t.ends_with(p.as_str()))),
-        ("contains", Value::Str(t), [Value::Str(p)]) => Ok(Value::Bool(t.contains(p.as_str()))),
-        ("lowerAscii", Value::Str(t), []) => Ok(Value::str(t.to_ascii_lowercase())),
-        ("upperAscii", Value::Str(t), []) => Ok(Value::str(t.to_ascii_uppercase())),
-        ("trim", Value::Str(t), []) => Ok(Value::str(t.trim())),
-        ("split", Value::Str(t), [Value::Str(p)]) => Ok(t.split(p.as_str()).map(Value::str).collect()),
-        _ => Err(format!("found no matching overload for '{name}'")),
-    }
-}
-
-fn size(v: &Value) -> Result<Value, String> {
-    match v {
-        Value::Str(t) => Ok(Value::from(t.chars().count())),
-        Value::List(_) | Value::Map(_) => Ok(Value::from(v.len())),
-        _ => Err("found no matching overload for 'size'".into()),
-    }
+    functions::method(name, &v, &args)
 }
 
 fn each(
@@ -495,6 +544,13 @@ mod tests {
             "self.list.map(x, x * 2)[1] == 4",
             "has(self.nope) ? false : true",
             "self.nope == 1 || true",
+            "self.?nope.orValue(3) == 3 && self.?min.hasValue() && self.tags[?'a'].orValue('') == 'b'",
+            "{'a': 1}['a'] == 1 && [1, 2].sum() == 3 && [1, 3].isSorted() && ['x', 'y'].join('-') == 'x-y'",
+            "quantity('1Gi').isLessThan(quantity('2Gi')) && isQuantity('5m') && !isQuantity('x')",
+            "duration('90s') < duration('2m') && timestamp('2024-01-01T00:00:00Z').getFullYear() == 2024",
+            "'a-b-c'.replace('-', '.') == 'a.b.c' && 'hello'.substring(1, 3) == 'el' && 'abc'.indexOf('c') == 2",
+            "type(self.min) == int && string(5) == '5' && 'abc1'.find('[0-9]+') == '1'",
+            "cel.bind(x, self.min + 1, x * x == 4)",
         ] {
             assert_eq!(run(rule), Ok(true), "{rule}");
         }

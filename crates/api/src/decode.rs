@@ -18,7 +18,19 @@ pub struct Decoded {
 
 /// Decodes `v` as that type.
 pub fn decode(ty: TypeId, v: &Value) -> Result<Decoded, String> {
-    let mut d = Decoder { unknown: Vec::new(), path: Vec::new() };
+    run(ty, v, false)
+}
+
+/// Decodes a value that is no text any more, as strategic merge patches do: other words for wrong types, unknown fields
+/// in the order of their names. Models: `runtime.DefaultUnstructuredConverter`.
+pub fn restore(ty: TypeId, v: &Value) -> Result<Decoded, String> {
+    let mut d = run(ty, v, true)?;
+    d.unknown.sort();
+    Ok(d)
+}
+
+fn run(ty: TypeId, v: &Value, restoring: bool) -> Result<Decoded, String> {
+    let mut d = Decoder { unknown: Vec::new(), path: Vec::new(), restoring };
     let value = d.object(ty.get(), v)?;
     Ok(Decoded { value, unknown: d.unknown })
 }
@@ -26,6 +38,8 @@ pub fn decode(ty: TypeId, v: &Value) -> Result<Decoded, String> {
 struct Decoder {
     unknown: Vec<String>,
     path: Vec<Step>,
+    /// Whether errors are those of the conversion instead of JSON's.
+    restoring: bool,
 }
 
 #[derive(Clone)]
@@ -42,6 +56,28 @@ fn json_type(v: &Value) -> &'static str {
         Value::Str(_) => "string",
         Value::List(_) => "array",
         Value::Map(_) => "object",
+    }
+}
+
+/// Models: the errors of `fromUnstructured`.
+fn not_restored(v: &Value, ty: &Ty) -> String {
+    let kind = match v {
+        Value::Null => "invalid",
+        Value::Bool(_) => "bool",
+        Value::Int(_) => "int64",
+        Value::Float(_) => "float64",
+        Value::Str(_) => "string",
+        Value::List(_) => "slice",
+        Value::Map(_) => "map",
+    };
+    match (ty, v) {
+        (Ty::Map(_), _) => format!("cannot restore map from {kind}"),
+        (Ty::List(_) | Ty::Bytes, _) => format!("cannot restore slice from {kind}"),
+        (Ty::Object(_), _) => format!("cannot restore struct from: {kind}"),
+        (Ty::Str, Value::Int(_)) | (Ty::Int32 | Ty::Int64, Value::Float(_)) => {
+            format!("cannot convert {kind} to {}", go_type(ty))
+        }
+        _ => format!("unrecognized type: {}", go_type(ty)),
     }
 }
 
@@ -92,6 +128,9 @@ impl Decoder {
 
     /// Go names the innermost struct and the path without indices and map keys.
     fn mismatch(&self, v: &Value, owner: &Type, ty: &Ty) -> String {
+        if self.restoring {
+            return not_restored(v, ty);
+        }
         let fields: Vec<&str> = self
             .path
             .iter()
@@ -155,10 +194,19 @@ impl Decoder {
             (_, Value::Null) => Ok(Value::Null),
             (Ty::Any, v) => Ok(v.clone()),
             (Ty::Str, Value::Str(_)) => Ok(v.clone()),
-            (Ty::Bytes, Value::Str(s)) => base64_text(s).map(|()| v.clone()),
+            (Ty::Bytes, Value::Str(s)) => match base64_text(s) {
+                Ok(()) => Ok(v.clone()),
+                Err(e) if self.restoring => Err(format!("error decoding from json: {e}")),
+                Err(e) => Err(e),
+            },
             (Ty::Bool, Value::Bool(_)) => Ok(v.clone()),
             (Ty::Int32, Value::Int(i)) if i32::try_from(*i).is_ok() => Ok(v.clone()),
             (Ty::Int64, Value::Int(_)) => Ok(v.clone()),
+            // Go's conversion wraps around and cuts off.
+            (Ty::Int32, Value::Int(i)) if self.restoring => Ok(Value::Int(i64::from(*i as i32))),
+            (Ty::Int32 | Ty::Int64, Value::Float(f)) if self.restoring && f.fract() == 0.0 => {
+                Ok(Value::Int(*f as i64))
+            }
             (Ty::Float, Value::Int(_) | Value::Float(_)) => Ok(v.clone()),
             (Ty::IntOrString, Value::Int(_) | Value::Str(_)) => Ok(v.clone()),
             (Ty::Quantity, v) => quantity(v),
@@ -202,7 +250,11 @@ impl Decoder {
 
 /// Times without `omitempty` that Go prints as null; the kinds put them there.
 fn keeps_null(f: &Field) -> bool {
-    matches!(f.ty, Ty::Time) && matches!(f.name(), "lastProbeTime" | "eventTime")
+    let name = f.name();
+    matches!(f.ty, Ty::Time | Ty::MicroTime)
+        && (matches!(name, "lastProbeTime" | "eventTime")
+            || name.ends_with("irstTimestamp")
+            || name.ends_with("astTimestamp"))
 }
 
 /// Whether Go's `omitempty` leaves this out.

@@ -152,7 +152,8 @@ impl Errors {
         self.0.is_empty()
     }
 
-    fn push(&mut self, ty: ErrorType, at: &At<'_>, value: Option<&Value>, detail: &str) {
+    /// Any error of a value, in the words of its type.
+    pub fn push(&mut self, ty: ErrorType, at: &At<'_>, value: Option<&Value>, detail: &str) {
         let mut message = ty.text().to_owned();
         if let Some(v) = value {
             message += ": ";

@@ -18,9 +18,18 @@ pub fn to_json(ty: Option<TypeId>, v: &Value) -> String {
     out
 }
 
+/// The same for a value inside an object.
+pub fn value_json(ty: Option<Ty>, v: &Value) -> String {
+    let mut out = String::new();
+    write_value(&mut out, ty, v);
+    out
+}
+
 fn write_struct(out: &mut String, ty: &'static Type, fields: &'static [GoField], v: &Value, braces: bool) {
     if fields.is_empty() {
-        out.push_str(&v.to_json());
+        if braces {
+            out.push_str(&v.to_json());
+        }
         return;
     }
     if braces {
@@ -130,6 +139,19 @@ pub fn internal_json(ty: &str, v: &Value) -> String {
     out
 }
 
+/// The same of the fields that a type takes from a struct inside it, as a PersistentVolume's source.
+pub fn internal_part_json(ty: &str, v: &Value) -> String {
+    let mut out = String::new();
+    if let Some(t) = TypeId::named(ty) {
+        out.push('{');
+        for g in t.go().iter().flat_map(|g| if g.json.is_empty() { g.inlined() } else { &[] }) {
+            write_field(&mut out, t.get(), g, v);
+        }
+        out.push('}');
+    }
+    out
+}
+
 fn write_internal(out: &mut String, ty: TypeId, v: &Value) {
     let t = ty.get();
     if t.name.starts_with("io.k8s.apimachinery") || ty.go().is_empty() {
@@ -138,34 +160,57 @@ fn write_internal(out: &mut String, ty: TypeId, v: &Value) {
     }
     let flat = |g: &GoField| if g.json.is_empty() { g.inlined() } else { &[] };
     out.push('{');
-    for g in ty.go().iter() {
+    // The one internal type whose fields stand in another order than the API's.
+    let first = |g: &&GoField| t.short_name() == "JSONSchemaProps" && g.json == "nullable";
+    let moved = ty.go().iter().find(first);
+    let ordered = ty.go().iter().filter(|g| !first(g)).flat_map(|g| {
+        let then = moved.filter(|_| g.json == "type");
+        core::iter::once(g).chain(then)
+    });
+    for g in ordered {
         let inner = flat(g);
         let own = core::slice::from_ref(g);
         for g in if inner.is_empty() { own } else { inner } {
-            if !out.ends_with('{') {
-                out.push(',');
-            }
-            json::string(out, g.go);
-            out.push(':');
-            let (field, sty) = (v.get(g.json), t.field(g.json).map(|f| f.ty));
-            match (field, sty) {
-                (Value::Null, sty) => out.push_str(zero(g, sty)),
-                (field, Some(Ty::Object(t))) => write_internal(out, t, field),
-                (field, Some(Ty::List(Ty::Object(t)))) => {
-                    out.push('[');
-                    for (i, item) in field.items().enumerate() {
-                        if i > 0 {
-                            out.push(',');
-                        }
-                        write_internal(out, *t, item);
-                    }
-                    out.push(']');
-                }
-                (field, _) => out.push_str(&field.to_json()),
-            }
+            write_field(out, t, g, v);
         }
     }
     out.push('}');
+}
+
+fn write_field(out: &mut String, t: &'static Type, g: &GoField, v: &Value) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    json::string(out, g.go);
+    out.push(':');
+    let (field, sty) = (v.get(g.json), t.field(g.json).map(|f| f.ty));
+    match (field, sty) {
+        (Value::Null, sty) => out.push_str(zero(g, sty)),
+        (Value::Map(m), Some(Ty::Map(Ty::Object(t)))) => {
+            out.push('{');
+            for (i, (k, item)) in m.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                json::string(out, k);
+                out.push(':');
+                write_internal(out, *t, item);
+            }
+            out.push('}');
+        }
+        (field, Some(Ty::Object(t))) => write_internal(out, t, field),
+        (field, Some(Ty::List(Ty::Object(t)))) => {
+            out.push('[');
+            for (i, item) in field.items().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_internal(out, *t, item);
+            }
+            out.push(']');
+        }
+        (field, _) => out.push_str(&field.to_json()),
+    }
 }
 
 /// Adds what Go prints though nobody set it: structs that are no pointers and zero values without `omitempty`.
@@ -174,29 +219,51 @@ pub fn fill(ty: TypeId, v: &mut Value) {
 }
 
 fn fill_struct(ty: &'static Type, fields: &'static [GoField], v: &mut Value) {
+    fill_absent(ty, fields, v);
+    let inside: Vec<(crate::Key, Ty)> = v
+        .entries()
+        .filter_map(|(k, i)| Some((k.clone(), ty.field_of(k).filter(|f| needs_fill(&f.ty, i))?.ty)))
+        .collect();
+    for (k, sty) in inside {
+        fill_value(&sty, v.slot(&[k.as_str()]));
+    }
+}
+
+fn fill_absent(ty: &'static Type, fields: &'static [GoField], v: &mut Value) {
     for g in fields {
         if g.json.is_empty() {
-            fill_struct(ty, g.inlined(), v);
+            fill_absent(ty, g.inlined(), v);
             continue;
         }
-        let Some(sty) = ty.field(g.json).map(|f| f.ty) else { continue };
-        let present = v.as_map().is_some_and(|m| m.contains(g.json));
-        if !present && (!g.omit || prints_empty_struct(g, Some(sty))) {
-            let zero = match (g.is_pointer() || g.ty.starts_with('[') || g.ty.starts_with("map["), sty) {
-                (true, _) => Value::Null,
-                (_, Ty::Str | Ty::Bytes) => Value::str(""),
-                (_, Ty::Int32 | Ty::Int64 | Ty::IntOrString) => Value::Int(0),
-                (_, Ty::Bool) => Value::Bool(false),
-                (_, Ty::Quantity) => Value::str("0"),
-                (_, Ty::Object(_)) => Value::map(),
-                _ => Value::Null,
-            };
-            v.insert(g.json, zero);
+        let Some(sty) = always_printed(ty, g) else { continue };
+        if let Some(have) = v.as_map().and_then(|m| m.get(g.json)) {
+            // The store does not tell an empty list from none.
+            if !g.omit && matches!(have, Value::List(l) if l.is_empty()) {
+                v.insert(g.json, Value::Null);
+            }
+            continue;
         }
-        if needs_fill(&sty, v.get(g.json)) {
-            fill_value(&sty, v.slot(&[g.json]));
-        }
+        let zero = match (g.is_pointer() || g.ty.starts_with('[') || g.ty.starts_with("map["), sty) {
+            (true, _) => Value::Null,
+            (_, Ty::Str | Ty::Bytes) => Value::str(""),
+            (_, Ty::Int32 | Ty::Int64 | Ty::IntOrString) => Value::Int(0),
+            (_, Ty::Bool) => Value::Bool(false),
+            (_, Ty::Quantity) => Value::str("0"),
+            (_, Ty::Object(_)) => Value::map(),
+            _ => Value::Null,
+        };
+        v.insert(g.json, zero);
     }
+}
+
+/// The schema's type of a field that Go prints even where nobody set it.
+fn always_printed(ty: &'static Type, g: &GoField) -> Option<Ty> {
+    // Of those with `omitempty` only structs, whose types have a package before them: most fields end here.
+    if g.omit && (g.is_pointer() || g.ty.starts_with('[') || !g.ty.contains('.')) {
+        return None;
+    }
+    let sty = ty.field(g.json)?.ty;
+    (!g.omit || prints_empty_struct(g, Some(sty))).then_some(sty)
 }
 
 /// Whether a walk into `v` could find anything to add; spares copying what is shared.
@@ -210,15 +277,15 @@ fn needs_fill(ty: &Ty, v: &Value) -> bool {
 }
 
 fn struct_needs_fill(ty: &'static Type, fields: &'static [GoField], v: &Value) -> bool {
+    v.entries().any(|(k, i)| ty.field_of(k).is_some_and(|f| needs_fill(&f.ty, i))) || lacks(ty, fields, v)
+}
+
+fn lacks(ty: &'static Type, fields: &'static [GoField], v: &Value) -> bool {
     fields.iter().any(|g| {
         if g.json.is_empty() {
-            return struct_needs_fill(ty, g.inlined(), v);
+            return lacks(ty, g.inlined(), v);
         }
-        let Some(f) = ty.field(g.json) else { return false };
-        match v.as_map().and_then(|m| m.get(g.json)) {
-            Some(here) => needs_fill(&f.ty, here),
-            None => !g.omit || prints_empty_struct(g, Some(f.ty)),
-        }
+        always_printed(ty, g).is_some() && !v.as_map().is_some_and(|m| m.contains(g.json))
     })
 }
 

@@ -27,13 +27,18 @@ type Duplicates = Vec<String>;
 
 /// Reads one JSON text. The last of equal keys wins; their dotted paths are given beside the value.
 pub fn parse(text: &str) -> Result<(Value, Duplicates), JsonError> {
-    let mut p = Parser { s: text.as_bytes(), text, i: 0, duplicates: Vec::new(), path: Vec::new() };
-    let v = p.value(0)?;
-    p.blanks();
-    if p.i < p.s.len() {
-        return Err(p.unexpected("after top-level value"));
-    }
+    let mut p = Parser::new(text);
+    let v = p.document()?;
     Ok((v, p.duplicates))
+}
+
+/// Paths of all keys of a JSON text in the order in which they stand there; repeated where a key is repeated. Strict
+/// decoding tells its findings in that order.
+pub fn key_paths(text: &str) -> Vec<String> {
+    let mut p = Parser::new(text);
+    p.keys = Some(Vec::new());
+    let _ = p.document();
+    p.keys.unwrap_or_default()
 }
 
 struct Parser<'a> {
@@ -42,9 +47,24 @@ struct Parser<'a> {
     i: usize,
     duplicates: Duplicates,
     path: Vec<String>,
+    /// Paths of the keys met, where someone wants them.
+    keys: Option<Vec<String>>,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Parser<'a> {
+        Parser { s: text.as_bytes(), text, i: 0, duplicates: Vec::new(), path: Vec::new(), keys: None }
+    }
+
+    fn document(&mut self) -> Result<Value, JsonError> {
+        let v = self.value(0)?;
+        self.blanks();
+        if self.i < self.s.len() {
+            return Err(self.unexpected("after top-level value"));
+        }
+        Ok(v)
+    }
+
     fn blanks(&mut self) {
         while self.s.get(self.i).is_some_and(|c| matches!(c, b' ' | b'\t' | b'\n' | b'\r')) {
             self.i += 1;
@@ -269,6 +289,9 @@ impl Parser<'_> {
             }
             self.i += 1;
             self.path.push(key.as_str().to_owned());
+            if let Some(keys) = &mut self.keys {
+                keys.push(dotted(&self.path));
+            }
             let v = self.value(depth + 1)?;
             let path = if entries.iter().any(|(k, _)| *k == key) { Some(dotted(&self.path)) } else { None };
             self.path.pop();
@@ -343,6 +366,12 @@ pub(crate) fn float(f: f64) -> String {
 /// Appends a JSON string.
 pub(crate) fn string(out: &mut String, s: &str) {
     out.push('"');
+    // Nearly every text needs no escape. 0xe2 begins the two line separators that do.
+    if !s.bytes().any(|b| b < 0x20 || matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)) {
+        out.push_str(s);
+        out.push('"');
+        return;
+    }
     let mut from = 0;
     for (i, c) in s.char_indices() {
         let esc: &str = match c {

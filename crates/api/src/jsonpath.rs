@@ -124,7 +124,7 @@ impl JsonPath {
 /// A found value as text: maps and lists as JSON.
 pub fn to_text(v: &Value) -> String {
     match v {
-        Value::Map(_) | Value::List(_) => v.to_json(),
+        Value::Map(_) | Value::List(_) | Value::Null => v.to_json(),
         v => gofmt::value(v),
     }
 }

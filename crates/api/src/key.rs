@@ -19,6 +19,36 @@ enum Repr {
     Other(Arc<str>),
 }
 
+/// Places of the hash table over [`NAMES`], at most half of them taken.
+const SLOTS: usize = (NAMES.len() * 2).next_power_of_two();
+/// A place of [`TABLE`] that no name has.
+const FREE: u16 = u16::MAX;
+/// Where to look for a name: open addressing, made by the compiler. Every key that is read or written is looked up.
+static TABLE: [u16; SLOTS] = table();
+
+/// FNV-1a.
+const fn hash(s: &[u8]) -> usize {
+    let (mut h, mut i) = (0x811c_9dc5_u32, 0);
+    while i < s.len() {
+        h = (h ^ s[i] as u32).wrapping_mul(0x0100_0193);
+        i += 1;
+    }
+    (h ^ (h >> 15)) as usize
+}
+
+const fn table() -> [u16; SLOTS] {
+    let (mut t, mut i) = ([FREE; SLOTS], 0);
+    while i < NAMES.len() {
+        let mut at = hash(NAMES[i].as_bytes()) & (SLOTS - 1);
+        while t[at] != FREE {
+            at = (at + 1) & (SLOTS - 1);
+        }
+        t[at] = i as u16;
+        i += 1;
+    }
+    t
+}
+
 impl Key {
     /// The key of the `i`-th name of the schema's name table.
     pub(crate) const fn known(i: u16) -> Key {
@@ -35,7 +65,17 @@ impl Key {
 
     /// The index of a name in the schema's name table.
     pub fn index_of(s: &str) -> Option<u16> {
-        NAMES.binary_search(&s).ok().map(|i| i as u16)
+        let mut at = hash(s.as_bytes()) & (SLOTS - 1);
+        loop {
+            let i = TABLE[at];
+            if i == FREE {
+                return None;
+            }
+            if NAMES[usize::from(i)] == s {
+                return Some(i);
+            }
+            at = (at + 1) & (SLOTS - 1);
+        }
     }
 
     /// The index in the name table if this is a name of the schema.

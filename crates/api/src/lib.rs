@@ -28,7 +28,7 @@ pub mod views;
 pub mod wire;
 pub mod yaml;
 
-pub use json::{JsonError, parse as parse_json};
+pub use json::{JsonError, key_paths, parse as parse_json};
 pub use key::{Key, k};
 pub use smol_str::SmolStr;
 pub use value::{List, Map, Value};

@@ -94,7 +94,18 @@ pub fn validate(schema: &Value, v: &Value, old: Option<&Value>, e: &mut Errors) 
     if !has_rules(schema, 0) {
         return;
     }
-    if e.0.len() > before {
+    // Rules run on values of the right shape only; what is merely out of bounds does not stop them.
+    let blocks = |t: ErrorType| {
+        matches!(
+            t,
+            ErrorType::NotSupported
+                | ErrorType::Required
+                | ErrorType::TooLong
+                | ErrorType::TooMany
+                | ErrorType::TypeInvalid
+        )
+    };
+    if e.0.iter().skip(before).any(|x| blocks(x.ty)) {
         let why = "some validation rules were not checked because the object was invalid; correct the existing errors to \
                    complete validation";
         e.printed(ErrorType::Invalid, &At::Path("<nil>"), "null", why);
@@ -147,11 +158,21 @@ fn validate_at(s: &Value, v: &Value, at: &str, e: &mut Errors, depth: usize) {
     let fits = want.is_empty() || want == have || (want == "number" && have == "integer");
     if s.get("x-kubernetes-int-or-string").is_true() {
         if !matches!(v, Value::Int(_) | Value::Str(_)) {
-            e.invalid(&path, have, &format!("{at} in body must be of type integer,string: \"{have}\""));
+            e.push(
+                ErrorType::TypeInvalid,
+                &path,
+                Some(&Value::from(have)),
+                &format!("{at} in body must be of type integer,string: \"{have}\""),
+            );
             return;
         }
     } else if !fits {
-        e.invalid(&path, have, &format!("{at} in body must be of type {want}: \"{have}\""));
+        e.push(
+            ErrorType::TypeInvalid,
+            &path,
+            Some(&Value::from(have)),
+            &format!("{at} in body must be of type {want}: \"{have}\""),
+        );
         return;
     }
     let options = s.get("enum");
@@ -296,22 +317,30 @@ fn rules(
             continue;
         }
         let place = if at.is_empty() { "<nil>".to_owned() } else { at.to_owned() };
-        let path = At::Path(&place);
         let shown = match v {
             Value::Map(_) | Value::List(_) => None,
             v => Some(v.to_json()),
         };
         let message = match cel::evaluate(rule, v, old, budget) {
             Ok(true) => continue,
-            Ok(false) => match r.get("message").text() {
-                "" => format!("failed rule: {rule}"),
-                m => m.to_owned(),
-            },
+            Ok(false) => rule_message(r, v, old, budget),
             Err(m) => format!("rule: {rule}: {m}"),
         };
+        let place = format!("{place}{}", r.get("fieldPath").text());
+        let path = At::Path(&place);
+        let ty = match r.get("reason").text() {
+            "FieldValueForbidden" => ErrorType::Forbidden,
+            "FieldValueRequired" => ErrorType::Required,
+            "FieldValueDuplicate" => ErrorType::Duplicate,
+            _ => ErrorType::Invalid,
+        };
         match shown {
-            Some(shown) => e.printed(ErrorType::Invalid, &path, &shown, &message),
-            None => e.printed(ErrorType::Invalid, &path, &message, ""),
+            // These name no value.
+            _ if matches!(ty, ErrorType::Forbidden | ErrorType::Required) => {
+                e.push(ty, &path, None, &message)
+            }
+            Some(shown) => e.printed(ty, &path, &shown, &message),
+            None => e.printed(ty, &path, &message, ""),
         }
     }
     for (k, p) in s.get("properties").entries() {
@@ -321,9 +350,36 @@ fn rules(
         }
     }
     if s.get("items").as_map().is_some() {
+        // Entries of keyed lists are known by their keys; those of others have no past.
+        let keys = s.get("x-kubernetes-list-map-keys");
         for (i, item) in v.items().enumerate() {
-            rules(s.get("items"), item, None, &format!("{at}[{i}]"), budget, e, depth + 1);
+            let same =
+                |o: &&Value| !keys.is_empty() && keys.items().all(|k| o.get(k.text()) == item.get(k.text()));
+            let before = old.and_then(|o| o.items().find(same));
+            rules(s.get("items"), item, before, &format!("{at}[{i}]"), budget, e, depth + 1);
         }
+    }
+    let extra = s.get("additionalProperties");
+    if extra.as_map().is_some() {
+        for (k, item) in v.entries() {
+            let before = old.map(|o| o.get(k)).filter(|o| o.is_some());
+            rules(extra, item, before, &format!("{at}[{k}]"), budget, e, depth + 1);
+        }
+    }
+}
+
+/// The message of a rule that does not hold.
+fn rule_message(r: &Value, v: &Value, old: Option<&Value>, budget: &mut cel::Budget) -> String {
+    let mut scope: cel::Scope = vec![("self".into(), v.clone())];
+    scope.extend(old.map(|o| ("oldSelf".into(), o.clone())));
+    let computed = match r.get("messageExpression").text() {
+        "" => None,
+        text => cel::value_of(text, &mut scope, budget).ok(),
+    };
+    match (computed.as_ref().and_then(Value::as_str), r.get("message").text()) {
+        (Some(m), _) if !m.trim().is_empty() && !m.contains('\n') => m.to_owned(),
+        (_, "") => format!("failed rule: {}", r.get("rule").text()),
+        (_, m) => m.to_owned(),
     }
 }
 

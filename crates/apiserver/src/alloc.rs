@@ -33,11 +33,6 @@ impl Range {
         self.used.insert(v)
     }
 
-    /// Whether a value is taken.
-    pub(crate) fn is_taken(&self, v: u32) -> bool {
-        self.used.contains(&v)
-    }
-
     /// Gives a value back.
     pub(crate) fn release(&mut self, v: u32) {
         self.used.remove(&v);

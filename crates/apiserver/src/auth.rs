@@ -198,12 +198,10 @@ impl ApiServer {
 
     /// The user behind a bearer token.
     pub(crate) fn authenticate_token(&self, token: &str) -> Option<User> {
-        let known = self.settings.tokens.iter().find(|(t, _, _)| t == token);
-        if let Some((_, name, groups)) = known {
-            let groups: Vec<&str> = groups.iter().map(SmolStr::as_str).collect();
-            return Some(User::new(name, &groups));
+        match self.settings.tokens.iter().find(|(t, _)| t == token) {
+            Some((_, user)) => Some(user.clone()),
+            None => self.authenticate_jwt(token),
         }
-        self.authenticate_jwt(token)
     }
 
     fn rules_of(&mut self, user: &User) -> Arc<Vec<Grant>> {

@@ -38,16 +38,21 @@ impl Identity {
 /// How long calls take.
 #[derive(Clone, Copy, Debug)]
 pub struct Latency {
-    /// Shortest.
-    pub min: Duration,
-    /// Longest.
-    pub max: Duration,
+    /// Shortest and longest of what only reads.
+    pub read: (Duration, Duration),
+    /// Shortest and longest of what the store has to make durable.
+    pub write: (Duration, Duration),
 }
 
+/// One write in so many waits for the disk or a busy server.
+const SLOW_EACH: u64 = 6;
+
 impl Latency {
-    /// A call within a machine room.
-    pub const DEFAULT: Latency =
-        Latency { min: Duration::from_micros(900), max: Duration::from_micros(2600) };
+    /// A small control plane whose store writes to a disk.
+    pub const DEFAULT: Latency = Latency {
+        read: (Duration::from_micros(900), Duration::from_micros(2_600)),
+        write: (Duration::from_millis(4), Duration::from_millis(12)),
+    };
 }
 
 /// A component's access to the API for one turn.
@@ -113,11 +118,20 @@ impl Client<'_> {
 
     /// Runs an operation under the component's identity.
     pub fn run(&mut self, op: Op) -> Result<Value, Status> {
-        let took = self.chance.between(self.latency.min, self.latency.max);
+        let (min, max) = match op.verb {
+            Verb::Get | Verb::List | Verb::Watch => self.latency.read,
+            _ => self.latency.write,
+        };
+        let took = match self.chance.below(SLOW_EACH) {
+            0 if max == self.latency.write.1 => self.chance.between(max, max * 5),
+            _ => self.chance.between(min, max),
+        };
         match &mut self.batch {
             Some((start, end)) => {
                 self.now = *start + took;
                 *end = (*end).max(self.now);
+                // The server's work on one call keeps it from the next a little.
+                *start += took / 8;
             }
             None => self.now += took,
         }
@@ -149,6 +163,11 @@ impl Client<'_> {
     /// Reads an object.
     pub fn get(&mut self, res: ResId, namespace: &str, name: &str) -> Result<Value, Status> {
         self.run(self.op(Verb::Get, res, "", namespace, name, Value::Null))
+    }
+
+    /// Reads an object's subresource, as `scale`.
+    pub fn get_sub(&mut self, res: ResId, sub: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+        self.run(self.op(Verb::Get, res, sub, namespace, name, Value::Null))
     }
 
     /// Lists objects, of all namespaces if `namespace` is "".

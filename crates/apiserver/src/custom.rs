@@ -35,7 +35,48 @@ pub(crate) fn validate(r: &Resource, v: &Value, old: Option<&Value>, e: &mut Err
     }
 }
 
-const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+/// What a request of a deprecated version is warned with.
+pub(crate) fn deprecation(registry: &crate::Registry, r: &Resource) -> Option<String> {
+    if !r.custom.get("deprecated").is_true() {
+        return None;
+    }
+    if let Some(m) = r.custom.get("deprecationWarning").as_str() {
+        return Some(m.to_owned());
+    }
+    let mut m = format!("{}/{} {} is deprecated", r.group, r.version, r.kind);
+    let best = registry
+        .iter()
+        .filter(|o| o.group == r.group && o.plural == r.plural && !o.custom.get("deprecated").is_true())
+        .max_by_key(|o| crate::discovery::version_order(&o.version))
+        .filter(|o| {
+            crate::discovery::version_order(&o.version) > crate::discovery::version_order(&r.version)
+        });
+    if let Some(o) = best {
+        m += &format!("; use {}/{} {}", o.group, o.version, o.kind);
+    }
+    Some(m)
+}
+
+/// Whether field selectors may name that field of a custom resource.
+pub(crate) fn selectable(r: &Resource, field: &str) -> bool {
+    r.custom
+        .get("selectableFields")
+        .items()
+        .any(|f| f.get("jsonPath").text().trim_start_matches('.') == field)
+}
+
+/// A field of a custom resource as selectors compare it.
+pub(crate) fn field_text(v: &Value, field: &str) -> String {
+    let parts: Vec<&str> = field.split('.').collect();
+    match v.at(&parts) {
+        Value::Str(s) => s.to_string(),
+        Value::Null => String::new(),
+        other => other.to_json(),
+    }
+}
+
+pub(crate) const VERBS: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
 impl ApiServer {
     /// Nothing new of a kind whose definition goes.
@@ -71,10 +112,11 @@ impl ApiServer {
             set_condition(&mut new, condition("Terminating", "True", "InstanceDeletionInProgress", m));
             let spec = new.get("spec").clone();
             self.commit(cx, s, key, new);
-            let version = spec.get("versions").items().find(|v| v.get("storage").is_true());
+            let version = spec.get("versions").items().find(|v| v.get("served").is_true());
             let version = version.map(|v| v.get("name").text().to_owned()).unwrap_or_default();
             let (group, plural) = (spec.get("group").smol(), spec.at(&["names", "plural"]).smol());
-            let Some(r) = self.registry.find(&group, &version, &plural).cloned() else { return };
+            let Some(r) = self.registry.find(&group, &version, &plural) else { return };
+            let r = self.registry.get(r.storage).clone();
             let all: Vec<Value> = self.store.list(r.storage, None, None).map(|(_, v)| v.clone()).collect();
             for v in all {
                 let _ = self.mark_deleted(cx, &r, v, &Value::map());
@@ -110,6 +152,7 @@ impl ApiServer {
         if left.is_empty() {
             let _ = self.uncommit(cx, &s, &key);
             self.serve_definitions();
+            self.register_services(cx);
         } else {
             let mut new = d.clone();
             new.set(&["metadata", "finalizers"], left.into_iter().collect::<Value>());
@@ -126,7 +169,7 @@ impl ApiServer {
         let served: Vec<(SmolStr, SmolStr)> = self
             .registry
             .iter()
-            .filter(|r| r.builtin.is_none())
+            .filter(|r| r.builtin.is_none() && r.old.is_none())
             .map(|r| (r.group.clone(), r.plural.clone()))
             .collect();
         for (group, plural) in served {
@@ -150,7 +193,8 @@ impl ApiServer {
             .chain(versions.items().filter(|v| !v.get("storage").is_true()));
         for v in order {
             let is_storage = v.get("storage").is_true();
-            if !v.get("served").is_true() && !is_storage {
+            let served = v.get("served").is_true();
+            if !served && !is_storage {
                 continue;
             }
             let kind = names.get("kind").smol();
@@ -174,9 +218,13 @@ impl ApiServer {
                 verbs: VERBS.iter().map(|v| (*v).into()).collect(),
                 builtin: None,
                 rules: &Rules::GENERIC,
+                old: None,
             });
             if is_storage {
                 storage = Some(id);
+            }
+            if !served {
+                self.registry.hide(id);
             }
         }
     }

@@ -35,8 +35,6 @@ const GROUP_ORDER: &[&str] = &[
 const CHECKS: &[&str] = &[
     "ping",
     "log",
-    "etcd",
-    "etcd-readiness",
     "informer-sync",
     "poststarthook/start-apiserver-admission-initializer",
     "poststarthook/generic-apiserver-start-informers",
@@ -47,9 +45,11 @@ const CHECKS: &[&str] = &[
     "poststarthook/start-apiextensions-controllers",
     "poststarthook/crd-informer-synced",
     "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
     "poststarthook/start-cluster-authentication-info-controller",
     "poststarthook/start-kube-apiserver-identity-lease-controller",
     "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/storage-readiness",
     "poststarthook/start-legacy-token-tracking-controller",
     "poststarthook/start-service-ip-repair-controllers",
     "poststarthook/rbac/bootstrap-roles",
@@ -57,11 +57,11 @@ const CHECKS: &[&str] = &[
     "poststarthook/priority-and-fairness-config-producer",
     "poststarthook/bootstrap-controller",
     "poststarthook/start-kubernetes-service-cidr-controller",
-    "poststarthook/aggregator-reload-proxy-client-cert",
     "poststarthook/start-kube-aggregator-informers",
     "poststarthook/apiservice-status-local-available-controller",
     "poststarthook/apiservice-status-remote-available-controller",
     "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-wait-for-first-sync",
     "poststarthook/apiservice-discovery-controller",
     "poststarthook/kube-apiserver-autoregistration",
     "autoregister-completion",
@@ -94,7 +94,11 @@ impl ApiServer {
             [] => self.paths(),
             ["version"] => version(),
             ["healthz" | "livez" | "readyz"] => return Some(self.health(parts[0], req)),
-            ["healthz" | "livez" | "readyz", _] => return Some(text("ok".into())),
+            ["healthz" | "livez" | "readyz", ref check @ ..]
+                if check == ["etcd"] || CHECKS.contains(&check.join("/").as_str()) =>
+            {
+                return Some(text("ok".into()));
+            }
             // Whoever asks for protobuf gets the empty document: it knows no kinds, and clients go on without.
             ["openapi", "v2"] if req.header("accept").is_some_and(|a| a.contains("proto")) => {
                 return Some(Response {
@@ -138,7 +142,9 @@ impl ApiServer {
             return text("ok".into());
         }
         let mut s = String::new();
-        for c in CHECKS {
+        // Only readiness asks for the end of startup and shutdown.
+        let ready = what == "readyz";
+        for c in CHECKS.iter().filter(|c| ready || !matches!(**c, "informer-sync" | "shutdown")) {
             s += &format!("[+]{c} ok\n");
         }
         s += &format!("{what} check passed\n");
@@ -160,13 +166,16 @@ impl ApiServer {
     fn groups(&self) -> Vec<SmolStr> {
         let mut all: Vec<SmolStr> = GROUP_ORDER.iter().map(|g| (*g).into()).collect();
         let mut custom: Vec<SmolStr> = Vec::new();
-        for r in self.registry.iter().filter(|r| r.builtin.is_none()) {
+        for r in self.registry.iter().filter(|r| r.group != "extensions") {
             if !all.contains(&r.group) && !custom.contains(&r.group) {
                 custom.push(r.group.clone());
             }
         }
         custom.sort();
         all.append(&mut custom);
+        if self.registry.has_group("extensions", None) {
+            all.push("extensions".into());
+        }
         all
     }
 
@@ -306,7 +315,7 @@ fn aggregated_resource(r: &Resource) -> Value {
 }
 
 /// Kubernetes' order of versions: GA before beta before alpha, higher before lower.
-fn version_order(v: &str) -> (u8, u32, u32) {
+pub(crate) fn version_order(v: &str) -> (u8, u32, u32) {
     let parse = || -> Option<(u8, u32, u32)> {
         let rest = v.strip_prefix('v')?;
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());

@@ -9,6 +9,9 @@ use std::sync::Arc;
 impl ApiServer {
     /// Evicts a pod. Models: the eviction REST.
     pub(crate) fn evict(&mut self, cx: &mut Cx, r: &Arc<Resource>, op: &Op) -> Result<Value, Status> {
+        if op.body.name() != op.name.as_str() {
+            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+        }
         let Some(pod) = self.store.get(r.id, &op.namespace, &op.name).cloned() else {
             return Err(Status::not_found("", "pods", &op.name));
         };

@@ -4,9 +4,11 @@ mod bind;
 mod decode;
 mod delete;
 mod meta;
+mod patch;
 mod read;
 mod write;
 
+use crate::admission::{self, Attempt};
 use crate::server::Cx;
 use crate::store::Name;
 use crate::{ApiServer, Op, ResId, Resource, Status, Verb};
@@ -28,13 +30,23 @@ impl ApiServer {
             ("", Verb::DeleteCollection) => self.delete_collection(cx, &r, &op).map(|v| (200, v)),
             ("", Verb::Update | Verb::Patch) => self.change(cx, &r, op),
             ("scale", Verb::Get) => self.get(&r, &op).map(|v| (200, self.scale_of(&r, &v))),
-            (_, Verb::Get) => self.get(&r, &op).map(|v| (200, v)),
+            (_, Verb::Get) if self.reads(&r, &op.sub) => self.get(&r, &op).map(|v| (200, v)),
             ("binding", Verb::Create) => self.bind(cx, &op).map(|v| (201, v)),
             ("eviction", Verb::Create) => self.evict(cx, &r, &op).map(|v| (201, v)),
-            ("token", Verb::Create) => self.token_request(cx, &op).map(|v| (201, v)),
+            ("token", Verb::Create) => {
+                let a = Attempt { op: &op, r: &r, old: Value::Null, new: Value::Null };
+                admission::validate(self, cx, &a)?;
+                self.token_request(cx, &op).map(|v| (201, v))
+            }
             (_, Verb::Update | Verb::Patch) => self.change(cx, &r, op),
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    /// Whether a subresource can be read.
+    fn reads(&self, r: &Resource, sub: &str) -> bool {
+        let known = r.builtin.and_then(|k| k.subresources.iter().find(|s| s.name == sub));
+        known.is_none_or(|s| s.verbs.contains(&"get"))
     }
 
     /// Stores an object and leaves a trace of who did it because of what.
@@ -69,6 +81,7 @@ impl ApiServer {
         }
         if s.kind == "CustomResourceDefinition" {
             self.serve_definitions();
+            self.register_services(cx);
             if let Some(new) = new {
                 self.settle_definition(cx, s, new);
             }

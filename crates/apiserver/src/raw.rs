@@ -109,13 +109,13 @@ fn write(out: &mut String, registry: &Registry, v: &Value) {
             &[
                 "kind",
                 "apiVersion",
+                "name",
                 "versions",
                 "serverAddressByClientCIDRs",
+                "preferredVersion",
                 "groupVersion",
                 "resources",
                 "groups",
-                "name",
-                "preferredVersion",
             ],
         ),
         kind => {
@@ -170,6 +170,29 @@ fn ordered(out: &mut String, registry: &Registry, v: &Value, first: &[&str]) {
                         }
                         None => write(out, registry, item),
                     }
+                }
+                out.push(']');
+            }
+            ("resources" | "groups", Value::List(l)) if v.get("kind").is_some() => {
+                let first = [
+                    "name",
+                    "versions",
+                    "preferredVersion",
+                    "singularName",
+                    "namespaced",
+                    "group",
+                    "version",
+                    "kind",
+                    "verbs",
+                    "shortNames",
+                    "categories",
+                ];
+                out.push('[');
+                for (i, c) in l.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    ordered(out, registry, c, &first);
                 }
                 out.push(']');
             }

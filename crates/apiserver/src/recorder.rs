@@ -1,15 +1,19 @@
 //! Events: recorded once, counted when they recur, aggregated when many are alike.
 //!
-//! Models: client-go's EventRecorder with its correlator (the same event within ten minutes counts up; the eleventh
-//! similar one becomes `(combined from similar events): …`).
+//! Models: client-go's EventRecorder with its correlator (the same event within ten minutes counts up; the tenth
+//! similar one becomes `(combined from similar events): …`; an object has 25 at once and one more each five minutes).
 
 use crate::Client;
 use api::{SmolStr, Value, obj};
 use sim::persistent::OrdMap;
-use sim::{Instant, Seed, Stream};
+use sim::{Duration, Instant, Seed, Stream};
 
-/// Similar events within [`WINDOW_S`] after which they are combined.
+/// The how manieth of similar events within [`WINDOW_S`] is combined with those that follow.
 const SIMILAR_MAX: usize = 10;
+const COMBINED: &str = "(combined from similar events): ";
+/// Events that an object may have at once, and seconds until it may have one more.
+const SPAM_BURST: u64 = 25;
+const SPAM_REFILL_S: u64 = 300;
 const WINDOW_S: u64 = 600;
 /// Remembered events; upstream's LRU has 4096.
 const REMEMBERED_MAX: usize = 4096;
@@ -35,6 +39,8 @@ pub struct Recorder {
     host: SmolStr,
     recorded: OrdMap<SmolStr, Recorded>,
     similar: OrdMap<SmolStr, Similar>,
+    /// Events of an object that count against its burst, and since when.
+    spent: OrdMap<SmolStr, (u64, Instant)>,
     chance: Stream,
 }
 
@@ -46,6 +52,7 @@ impl Recorder {
             host: SmolStr::default(),
             recorded: OrdMap::new(),
             similar: OrdMap::new(),
+            spent: OrdMap::new(),
             chance: seed.stream(&format!("events/{component}")),
         }
     }
@@ -82,9 +89,16 @@ impl Recorder {
     ) {
         let now = client.now;
         let target = reference(about, path);
-        let aggregate: SmolStr = format!("{}|{kind}|{reason}", target.to_json()).into();
-        let message = self.aggregate(&aggregate, now, message);
-        let key: SmolStr = format!("{aggregate}|{message}").into();
+        let object =
+            ["kind", "namespace", "name", "uid", "apiVersion"].map(|k| target.get(k).text()).join("|");
+        let similar: SmolStr = format!("{object}|{kind}|{reason}").into();
+        let (message, key) = match self.combined(&similar, now, message) {
+            Some(combined) => (combined, similar),
+            None => (message.into(), format!("{similar}|{path}|{message}").into()),
+        };
+        if !self.allowed(object.into(), now) {
+            return;
+        }
         let time = client.timestamp();
         let Some(res) = client.resource("", "events") else { return };
         if let Some(r) = self.recorded.get_mut(&key)
@@ -109,7 +123,7 @@ impl Recorder {
         if !self.host.is_empty() {
             source.insert("host", &self.host);
         }
-        let event = obj!({
+        let mut event = obj!({
             "metadata": {"name": &name, "namespace": &namespace},
             "involvedObject": target,
             "reason": reason,
@@ -123,6 +137,10 @@ impl Recorder {
             "reportingComponent": &self.component,
             "reportingInstance": &self.host
         });
+        if message.starts_with(COMBINED) {
+            event.insert("reportingComponent", "");
+            event.insert("reportingInstance", "");
+        }
         if client.aside(|c| c.create(res, &namespace, event)).is_ok() {
             while self.recorded.len() >= REMEMBERED_MAX {
                 let Some(k) = self.recorded.iter().min_by_key(|(_, r)| r.last).map(|(k, _)| k.clone()) else {
@@ -134,18 +152,30 @@ impl Recorder {
         }
     }
 
-    fn aggregate(&mut self, key: &SmolStr, now: Instant, message: &str) -> SmolStr {
+    /// What stands for an event once too many similar ones came. Models: `EventAggregator`.
+    fn combined(&mut self, key: &SmolStr, now: Instant, message: &str) -> Option<SmolStr> {
         let s = self.similar.entry(key.clone()).or_default();
         if now.since(s.last).as_secs() > WINDOW_S {
             *s = Similar::default();
         }
         s.last = now;
         s.messages.insert(message.into());
-        if s.messages.len() > SIMILAR_MAX {
-            s.messages.pop_min();
-            return format!("(combined from similar events): {message}").into();
+        if s.messages.len() < SIMILAR_MAX {
+            return None;
         }
-        message.into()
+        s.messages.pop_min();
+        Some(format!("{COMBINED}{message}").into())
+    }
+
+    /// Whether an object may have another event. Models: `EventSourceObjectSpamFilter`.
+    fn allowed(&mut self, object: SmolStr, now: Instant) -> bool {
+        let (spent, since) = self.spent.entry(object).or_insert((0, now));
+        let refilled = now.since(*since).as_secs() / SPAM_REFILL_S;
+        *spent = spent.saturating_sub(refilled);
+        *since = if *spent == 0 { now } else { *since + Duration::from_secs(refilled * SPAM_REFILL_S) };
+        let ok = *spent < SPAM_BURST;
+        *spent += u64::from(ok);
+        ok
     }
 }
 

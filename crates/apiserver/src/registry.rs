@@ -43,6 +43,8 @@ pub struct Resource {
     pub builtin: Option<&'static Kind>,
     /// Behaviour.
     pub rules: &'static Rules,
+    /// What is special about an old version; `None` for what v1.36 serves.
+    pub old: Option<&'static crate::old::Old>,
 }
 
 impl core::fmt::Debug for Resource {
@@ -119,6 +121,7 @@ impl Default for Registry {
                 verbs: k.verbs.iter().map(|s| SmolStr::new_static(s)).collect(),
                 builtin: Some(k),
                 rules: rules(k.group, k.kind),
+                old: None,
             });
         }
         for (group, version, plural, to_group, to_version) in ALIASES {
@@ -133,7 +136,12 @@ impl Default for Registry {
 }
 
 impl Registry {
-    fn push(&mut self, r: Resource) {
+    /// The place that the next resource gets.
+    pub(crate) fn next_id(&self) -> ResId {
+        ResId(self.list.len() as u16)
+    }
+
+    pub(crate) fn push(&mut self, r: Resource) {
         self.by_path.insert((r.group.clone(), r.version.clone(), r.plural.clone()), r.id);
         Arc::make_mut(&mut self.list).push(Arc::new(r));
     }
@@ -188,6 +196,12 @@ impl Registry {
             self.push(r);
         }
         id
+    }
+
+    /// Stops serving a version whose objects stay.
+    pub(crate) fn hide(&mut self, id: ResId) {
+        let r = self.get(id).clone();
+        self.by_path.remove(&(r.group.clone(), r.version.clone(), r.plural.clone()));
     }
 
     /// Stops serving all versions of a custom kind.

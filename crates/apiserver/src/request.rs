@@ -3,6 +3,7 @@
 use crate::{Registry, ResId, Status};
 use api::wire::{Body, Method, Request, Response};
 use api::{SmolStr, Value};
+use std::sync::Arc;
 
 /// What is done to a resource.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,6 +79,42 @@ pub enum PatchType {
     Apply,
 }
 
+/// What strict decoding finds in a body's text, whatever its schema.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Paths of fields that occur twice.
+    pub duplicates: Vec<String>,
+    /// What the YAML decoder says, complete.
+    pub messages: Vec<String>,
+    /// The text, for the order in which its fields stand.
+    pub text: Option<Arc<[u8]>>,
+}
+
+impl Findings {
+    /// All findings as messages, unknown fields included, in the order of the text.
+    pub(crate) fn with_unknown(&self, unknown: &[String]) -> Vec<String> {
+        let mut all: Vec<(usize, String)> = Vec::new();
+        let keys = match &self.text {
+            Some(t) if self.duplicates.len() + unknown.len() > 1 => {
+                api::key_paths(&String::from_utf8_lossy(t))
+            }
+            _ => Vec::new(),
+        };
+        let place = |path: &String, nth: usize| {
+            let mut found = keys.iter().enumerate().filter(|(_, k)| *k == path).map(|(i, _)| i);
+            found.nth(nth).unwrap_or(usize::MAX)
+        };
+        let below = |d: &String, u: &String| {
+            d.strip_prefix(u.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        all.extend(unknown.iter().map(|u| (place(u, 0), format!("unknown field \"{u}\""))));
+        let known = self.duplicates.iter().filter(|d| !unknown.iter().any(|u| below(d, u)));
+        all.extend(known.map(|d| (place(d, 1), format!("duplicate field \"{d}\""))));
+        all.sort_by_key(|(i, _)| *i);
+        self.messages.iter().cloned().chain(all.into_iter().map(|(_, m)| m)).collect()
+    }
+}
+
 /// Options of an operation.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -109,8 +146,8 @@ pub struct Options {
     pub field_validation: FieldValidation,
     /// Kind of the patch.
     pub patch: Option<PatchType>,
-    /// Fields that occurred twice in the body.
-    pub duplicates: Vec<String>,
+    /// What strict decoding has to say about the body's text.
+    pub findings: Findings,
     /// Raw query, for kubelet calls and proxies.
     pub query: Vec<(SmolStr, String)>,
     /// Delete options from query or body.
@@ -194,10 +231,10 @@ pub(crate) fn parse_path(path: &str) -> Path<'_> {
 }
 
 /// Decodes a body of the resource API: an object in process, JSON or YAML over HTTP.
-pub(crate) fn decode_body(req: &Request) -> Result<(Value, Vec<String>), Status> {
+pub(crate) fn decode_body(req: &Request) -> Result<(Value, Findings), Status> {
     match &req.body {
-        Body::Empty => Ok((Value::Null, Vec::new())),
-        Body::Object(v) => Ok((v.clone(), Vec::new())),
+        Body::Empty => Ok((Value::Null, Findings::default())),
+        Body::Object(v) => Ok((v.clone(), Findings::default())),
         Body::Bytes(b) => {
             if b.len() > sim::Limits::TABLE.request_bytes_max {
                 let m = format!(
@@ -210,12 +247,20 @@ pub(crate) fn decode_body(req: &Request) -> Result<(Value, Vec<String>), Status>
             let media = req.header("content-type").unwrap_or("application/json");
             let media = media.split(';').next().unwrap_or(media).trim();
             if media.ends_with("yaml") {
-                return match api::yaml::parse(&text) {
-                    Ok(v) => Ok((v, Vec::new())),
-                    Err(e) => Err(Status::bad_request(format!("error decoding YAML: {e}"))),
-                };
+                let p = api::yaml::parse_with_marks(&text)
+                    .map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
+                let mut messages = Vec::new();
+                if !p.duplicates.is_empty() {
+                    let mut m = String::from("yaml: unmarshal errors:");
+                    for d in &p.duplicates {
+                        m += &format!("\n  line {}: key \"{}\" already set in map", d.line + 1, d.key);
+                    }
+                    messages.push(m);
+                }
+                return Ok((p.value, Findings { messages, ..Findings::default() }));
             }
-            api::parse_json(&text).map_err(|e| Status::bad_request(e.message))
+            let (v, duplicates) = api::parse_json(&text).map_err(|e| Status::bad_request(e.message))?;
+            Ok((v, Findings { duplicates, messages: Vec::new(), text: Some(b.clone()) }))
         }
     }
 }
@@ -229,21 +274,20 @@ impl Options {
                 "labelSelector" => o.label_selector = v.clone(),
                 "fieldSelector" => o.field_selector = v.clone(),
                 "limit" if v.is_empty() => {}
-                "limit" => match v.parse::<i64>() {
-                    Ok(n) => o.limit = n.max(0) as usize,
-                    Err(_) => {
-                        let m = format!("strconv.ParseInt: parsing \"{v}\": invalid syntax");
-                        return Err(Status::bad_request(m));
-                    }
-                },
+                "limit" => o.limit = number(v)?.max(0) as usize,
                 "continue" => o.continue_token = v.clone(),
                 "resourceVersion" => o.resource_version = v.clone(),
                 "resourceVersionMatch" => o.resource_version_match = v.clone(),
                 "sendInitialEvents" => o.send_initial_events = Some(truth(v)),
                 "allowWatchBookmarks" => o.bookmarks = truth(v),
-                "timeoutSeconds" => o.timeout_s = v.parse().ok(),
+                "timeoutSeconds" if v.is_empty() => {}
+                "timeoutSeconds" => o.timeout_s = Some(number(v)?.max(0) as u64),
                 "dryRun" if v == "All" => o.dry_run = true,
-                "fieldManager" => o.field_manager = v.into(),
+                "dryRun" if !v.is_empty() => return Err(bad_dry_run(req, v)),
+                "fieldManager" => {
+                    check_manager(req.method, v)?;
+                    o.field_manager = v.into();
+                }
                 "force" => o.force = Some(truth(v)),
                 "fieldValidation" => {
                     o.field_validation = match v.as_str() {
@@ -253,7 +297,8 @@ impl Options {
                         other => return Err(bad_validation(req.method, other)),
                     }
                 }
-                "gracePeriodSeconds" => o.delete.insert("gracePeriodSeconds", v.parse::<i64>().ok()),
+                "gracePeriodSeconds" if v.is_empty() => {}
+                "gracePeriodSeconds" => o.delete.insert("gracePeriodSeconds", number(v)?),
                 "propagationPolicy" => o.delete.insert("propagationPolicy", v),
                 "orphanDependents" => o.delete.insert("orphanDependents", truth(v)),
                 _ => {}
@@ -263,12 +308,59 @@ impl Options {
     }
 }
 
-fn bad_validation(method: Method, value: &str) -> Status {
-    let kind = match method {
+fn number(v: &str) -> Result<i64, Status> {
+    v.parse().map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing \"{v}\": invalid syntax")))
+}
+
+/// Models: `ValidateFieldManager`.
+fn check_manager(method: Method, v: &str) -> Result<(), Status> {
+    const BYTES_MAX: usize = 128;
+    let mut e = api::field::Errors::default();
+    let at = api::field::At::Path("fieldManager");
+    if v.len() > BYTES_MAX {
+        e.too_long(&at, BYTES_MAX);
+    } else if let Some((i, _)) = v.char_indices().find(|(_, c)| c.is_control()) {
+        e.invalid(&at, v, &format!("should only contain printable characters (pos: {i})"));
+    }
+    if e.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", options_kind(method), "", &e)) }
+}
+
+/// Models: `ValidateDeleteOptions`.
+pub(crate) fn check_delete(options: &Value) -> Result<(), Status> {
+    let mut e = api::field::Errors::default();
+    let at = api::field::At::Path("propagationPolicy");
+    let policy = options.get("propagationPolicy");
+    if policy.is_some() && options.get("orphanDependents").is_some() {
+        e.invalid(&at, policy.text(), "orphanDependents and deletionPropagation cannot be both set");
+    }
+    if policy.is_some() && !["Foreground", "Background", "Orphan"].contains(&policy.text()) {
+        e.one_of(&at, policy.text(), &["Foreground", "Background", "Orphan", "nil"]);
+    }
+    let dry = options.get("dryRun");
+    if !dry.is_empty() && dry.items().any(|d| d.text() != "All") {
+        e.one_of(&api::field::At::Path("dryRun"), dry, &["All"]);
+    }
+    if e.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &e)) }
+}
+
+/// The type of a write's options.
+fn options_kind(method: Method) -> &'static str {
+    match method {
         Method::Post => "CreateOptions",
         Method::Put => "UpdateOptions",
+        Method::Delete => "DeleteOptions",
         _ => "PatchOptions",
-    };
+    }
+}
+
+fn bad_dry_run(req: &Request, value: &str) -> Status {
+    let mut e = api::field::Errors::default();
+    e.one_of(&api::field::At::Path("dryRun"), api::obj!([value]), &["All"]);
+    Status::invalid("meta.k8s.io", options_kind(req.method), "", &e)
+}
+
+fn bad_validation(method: Method, value: &str) -> Status {
+    let kind = options_kind(method);
     let mut e = api::field::Errors::default();
     let at = api::field::At::Path("fieldValidation");
     e.not_supported(&at, value, &["", "Ignore", "Strict", "Warn"]);

@@ -3,15 +3,72 @@
 use crate::auth::{Attributes, User, rule_allows};
 use crate::server::Cx;
 use crate::{ApiServer, Op, Resource, Status};
+use api::field::{At, Errors};
 use api::{SmolStr, Value, obj};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
 use sha2::{Digest as _, Sha256};
 
+/// What a review must say. Models: the validation of the authorization and authentication groups.
+fn check(r: &Resource, op: &Op, v: Value) -> Result<Value, Status> {
+    let spec = v.get("spec");
+    let (resource, path) = (spec.get("resourceAttributes"), spec.get("nonResourceAttributes"));
+    let mut e = Errors::default();
+    let at = At::Path("spec");
+    if r.kind.ends_with("SubjectAccessReview") || r.kind == "SelfSubjectAccessReview" {
+        if resource.is_some() && path.is_some() {
+            let why = "cannot be specified in combination with resourceAttributes";
+            e.invalid(&at.field("nonResourceAttributes"), path, why);
+        }
+        if resource.is_null() && path.is_null() {
+            let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            e.invalid(&at.field("resourceAttributes"), Value::Null, why);
+        }
+        if r.kind != "SelfSubjectAccessReview"
+            && spec.get("user").text().is_empty()
+            && spec.get("groups").is_empty()
+        {
+            e.invalid(&at.field("user"), "", "at least one of user or group must be specified");
+        }
+        if r.kind == "LocalSubjectAccessReview" {
+            if resource.get("namespace").text() != op.namespace.as_str() {
+                let why = "must match metadata.namespace";
+                e.invalid(
+                    &at.field("resourceAttributes").field("namespace"),
+                    resource.get("namespace").text(),
+                    why,
+                );
+            }
+            if path.is_some() {
+                let why = "disallowed on this kind of request";
+                e.invalid(&at.field("nonResourceAttributes"), path, why);
+            }
+        }
+    }
+    if !e.is_empty() {
+        return Err(Status::invalid(&r.group, &r.kind, "", &e));
+    }
+    match r.kind.as_str() {
+        "TokenReview" if spec.get("token").text().is_empty() => {
+            Err(Status::bad_request("token is required for TokenReview in authentication"))
+        }
+        "SelfSubjectRulesReview" if spec.get("namespace").text().is_empty() => {
+            Err(Status::bad_request("no namespace on request"))
+        }
+        _ => Ok(v),
+    }
+}
+
 impl ApiServer {
     /// Answers a create of a kind that is never stored, or `None` for other kinds.
     pub(crate) fn review(&mut self, cx: &mut Cx, r: &Resource, op: &Op) -> Option<Result<Value, Status>> {
-        let v = op.body.clone();
+        if !matches!(r.group.as_str(), "authorization.k8s.io" | "authentication.k8s.io") {
+            return None;
+        }
+        let v = match self.decode_object(cx, r, op).and_then(|v| check(r, op, v)) {
+            Ok(v) => v,
+            Err(e) => return Some(Err(e)),
+        };
         Some(match (r.group.as_str(), r.kind.as_str()) {
             ("authorization.k8s.io", "SelfSubjectAccessReview") => {
                 Ok(self.access_review(v, &cx.user.clone()))
@@ -29,7 +86,6 @@ impl ApiServer {
                 Ok(v)
             }
             ("authentication.k8s.io", "TokenReview") => Ok(self.token_review(v)),
-            ("", "Binding") => return None,
             _ => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::alloc::{self, Range};
 use crate::auth::{Attributes, RuleCache, User, forbidden_message};
-use crate::request::{self, Path, decode_body, parse_path};
+use crate::request::{self, PatchType, Path, decode_body, parse_path};
 use crate::{KubeletCall, Op, Options, Outcome, Registry, ResId, Status, Store, Verb};
 use api::selector::FieldSelector;
 use api::wire::{Body, Method, Request, Response};
@@ -17,16 +17,21 @@ pub struct Settings {
     pub service_cidr: SmolStr,
     /// First node port and how many.
     pub node_ports: (u32, u32),
-    /// Bearer tokens: token, user, groups.
-    pub tokens: Vec<(SmolStr, SmolStr, Vec<SmolStr>)>,
+    /// Bearer tokens and whose they are.
+    pub tokens: Vec<(SmolStr, User)>,
     /// Basic-auth users: user, password, groups.
     pub basic_users: Vec<(SmolStr, SmolStr, Vec<SmolStr>)>,
+    /// Admission plugins that are on beyond the default ones.
+    pub plugins: Vec<SmolStr>,
     /// Whether old versions of the API are served too, as books write them.
     pub book_mode: bool,
     /// Whether the `kubernetes` Service gets endpoints; the address of the server if so.
     pub advertise: Option<SmolStr>,
     /// The civil time of the epoch.
     pub epoch: Epoch,
+    /// Suffixes to draw for generated names before chance is asked: what a name begins with and its suffix, in order.
+    /// Empty but where a recorded cluster's draws are replayed.
+    pub names: Vec<(SmolStr, SmolStr)>,
 }
 
 impl Default for Settings {
@@ -36,9 +41,11 @@ impl Default for Settings {
             node_ports: (30_000, 2_768),
             tokens: Vec::new(),
             basic_users: Vec::new(),
+            plugins: Vec::new(),
             book_mode: false,
             advertise: None,
             epoch: Epoch::DEFAULT,
+            names: Vec::new(),
         }
     }
 }
@@ -58,11 +65,17 @@ pub struct ApiServer {
     pub(crate) ips: Range,
     pub(crate) ports: Range,
     pub(crate) rule_cache: RuleCache,
+    /// How many of [`Settings::names`] each beginning has used.
+    pub(crate) drawn: sim::persistent::OrdMap<SmolStr, usize>,
     /// Sets of managed fields by their digest, one copy for all objects.
     pub(crate) field_sets: sim::persistent::OrdMap<sim::Digest, Value>,
     /// Descriptions for its documents, where they are loaded; no part of its state.
     pub(crate) texts: Option<Arc<crate::Texts>>,
 }
+
+/// Patches that custom resources take.
+pub(crate) const CUSTOM_PATCHES: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
 /// What a request carries through the pipeline.
 pub(crate) struct Cx {
@@ -79,15 +92,20 @@ impl ApiServer {
     pub fn new(seed: Seed, settings: Settings) -> ApiServer {
         let (first, size) = alloc::usable(&settings.service_cidr).unwrap_or((0x0a60_0001, 65_534));
         let (port, ports) = settings.node_ports;
+        let mut registry = Registry::default();
+        if settings.book_mode {
+            registry.serve_old();
+        }
         ApiServer {
             store: Store::default(),
-            registry: Registry::default(),
+            registry,
             settings: Arc::new(settings),
             trace: sim::Trace::default(),
             chance: seed.stream("kube-apiserver"),
             ips: Range::new(first, size),
             ports: Range::new(port, ports),
             rule_cache: RuleCache::default(),
+            drawn: sim::persistent::OrdMap::new(),
             field_sets: sim::persistent::OrdMap::new(),
             texts: None,
         }
@@ -145,49 +163,6 @@ impl ApiServer {
             }
             _ => self.path_request(cx, req),
         }
-    }
-
-    fn impersonate(&mut self, cx: &mut Cx, req: &Request) -> Result<(), Status> {
-        let Some(name) = req.header("impersonate-user") else { return Ok(()) };
-        let groups: Vec<&str> =
-            req.headers.iter().filter(|(k, _)| k == "impersonate-group").map(|(_, v)| v.as_str()).collect();
-        // Every user that is known is in this group anyway.
-        let groups: Vec<&str> = groups.into_iter().filter(|g| *g != "system:authenticated").collect();
-        let mut targets: Vec<(&str, &str)> = vec![];
-        match name.strip_prefix("system:serviceaccount:").and_then(|s| s.split_once(':')) {
-            Some((_, sa)) => targets.push(("serviceaccounts", sa)),
-            None => targets.push(("users", name)),
-        }
-        targets.extend(groups.iter().map(|g| ("groups", *g)));
-        for (resource, name) in targets {
-            let namespace = match resource {
-                "serviceaccounts" => req
-                    .header("impersonate-user")
-                    .and_then(|u| u.strip_prefix("system:serviceaccount:"))
-                    .and_then(|s| s.split(':').next())
-                    .unwrap_or(""),
-                _ => "",
-            };
-            let a = Attributes {
-                verb: "impersonate",
-                group: "",
-                version: "v1",
-                resource,
-                sub: "",
-                namespace,
-                name,
-                path: "",
-            };
-            if self.authorize(&cx.user, &a).is_none() {
-                return Err(Status::forbidden("", resource, name, &forbidden_message(&cx.user, &a)));
-            }
-        }
-        cx.user = match name.strip_prefix("system:serviceaccount:").and_then(|s| s.split_once(':')) {
-            Some((ns, sa)) if groups.is_empty() => User::service_account(ns, sa),
-            _ if name == "system:anonymous" => User { name: name.into(), ..User::default() },
-            _ => User::new(name, &groups),
-        };
-        Ok(())
     }
 
     fn path_request(&mut self, cx: &mut Cx, req: &Request) -> Result<Outcome, Status> {
@@ -269,6 +244,14 @@ impl ApiServer {
         if sub.is_empty() && !r.allows(verb.as_str()) {
             return Err(Status::method_not_allowed());
         }
+        // Across namespaces one can only read.
+        if r.namespaced
+            && namespace.is_empty()
+            && !matches!(verb, Verb::List | Verb::Watch)
+            && !(r.verbs.len() == 1 && sub.is_empty())
+        {
+            return Err(Status::method_not_allowed());
+        }
         if matches!(verb, Verb::Create) && !name.is_empty() && sub.is_empty() {
             return Err(Status::method_not_allowed());
         }
@@ -276,7 +259,11 @@ impl ApiServer {
             return Err(Status::method_not_allowed());
         }
         self.read_body(&mut op, &r, req)?;
+        cx.warnings.extend(crate::custom::deprecation(&self.registry, &r));
         let accept = req.header("accept").unwrap_or("").to_owned();
+        if !crate::table::acceptable(&accept) && r.builtin.is_some() {
+            return Err(Status::not_acceptable(verb));
+        }
         let include = req.query("includeObject").unwrap_or("").to_owned();
         self.run(cx, op, &accept, &include)
     }
@@ -292,7 +279,14 @@ impl ApiServer {
                         "application/json, application/yaml, application/vnd.kubernetes.protobuf",
                     ));
                 }
-                let (body, duplicates) = decode_body(req).map_err(|s| self.unrecognized(r, req, s))?;
+                let (body, findings) = decode_body(req).map_err(|s| self.unrecognized(r, req, s))?;
+                if matches!(&req.body, Body::Empty) || matches!(&req.body, Body::Bytes(b) if b.is_empty()) {
+                    return Err(self.unrecognized(
+                        r,
+                        req,
+                        Status::bad_request("unexpected end of JSON input"),
+                    ));
+                }
                 if let (Value::List(_), Body::Bytes(b)) = (&body, &req.body) {
                     let hex: String = b.iter().take(1024).map(|x| format!("{x:02x}")).collect();
                     return Err(Status::bad_request(format!(
@@ -303,28 +297,47 @@ impl ApiServer {
                     )));
                 }
                 op.body = body;
-                op.options.duplicates = duplicates;
+                op.options.findings = findings;
             }
             Verb::Patch => {
                 let media = req.header("content-type").unwrap_or("");
                 op.options.patch = request::patch_type(media);
                 if op.options.patch.is_none() {
-                    let mut all = vec!["application/json-patch+json", "application/merge-patch+json"];
+                    // The router itself refuses for built-in kinds, the handler for custom ones.
                     if r.ty.is_some() {
-                        all.push("application/strategic-merge-patch+json");
+                        let mut s = Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+                        (s.details, s.with_details) = (Value::map(), true);
+                        return Err(s);
                     }
-                    all.push("application/apply-patch+yaml");
-                    return Err(Status::unsupported_media_type(&all.join(", ")));
+                    return Err(Status::unsupported_media_type(CUSTOM_PATCHES));
                 }
-                let (body, duplicates) = decode_body(req)?;
+                if op.options.force.is_some() && op.options.patch != Some(PatchType::Apply) {
+                    let mut e = api::field::Errors::default();
+                    let why = "may not be specified for non-apply patch";
+                    e.forbidden(&api::field::At::Path("force"), why);
+                    return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &e));
+                }
+                let (body, findings) = decode_body(req).map_err(|s| match op.options.patch {
+                    Some(PatchType::Json | PatchType::Merge) if s.code == 400 => {
+                        Status::bad_request(format!("error decoding patch: {}", s.message))
+                    }
+                    _ => s,
+                })?;
                 op.body = body;
-                op.options.duplicates = duplicates;
+                op.options.findings = findings;
             }
             Verb::Delete | Verb::DeleteCollection => {
-                let (body, _) = decode_body(req)?;
+                let (body, _) = decode_body(req).map_err(|s| match s.code {
+                    400 => Status::bad_request(format!(
+                        "couldn't get version/kind; json parse error: {}",
+                        s.message
+                    )),
+                    _ => s,
+                })?;
                 for (k, v) in body.entries() {
                     op.options.delete.insert(k, v);
                 }
+                request::check_delete(&op.options.delete)?;
                 if op.options.delete.get("dryRun").items().any(|d| d.text() == "All") {
                     op.options.dry_run = true;
                 }
@@ -339,9 +352,8 @@ impl ApiServer {
             return s;
         }
         let text = match &req.body {
-            Body::Bytes(b) if b.is_empty() => "<empty>".to_owned(),
-            Body::Bytes(b) => String::from_utf8_lossy(b).into_owned(),
-            _ => String::new(),
+            Body::Bytes(b) if !b.is_empty() => String::from_utf8_lossy(b).into_owned(),
+            _ => "<empty>".to_owned(),
         };
         Status::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {} ({text})",
@@ -380,9 +392,11 @@ impl ApiServer {
         let (res, verb) = (op.res, op.verb);
         let warn = self.registry.get(res).rules.warnings;
         if matches!(verb, Verb::Get | Verb::List | Verb::Watch) {
-            // The Endpoints API warns its readers too.
-            if self.registry.get(res).kind == "Endpoints" {
-                warn(Value::null(), None, &mut cx.warnings);
+            // Deprecated kinds warn their readers too.
+            match self.registry.get(res).kind.as_str() {
+                "Endpoints" => warn(Value::null(), None, &mut cx.warnings),
+                "ComponentStatus" => cx.warnings.push("v1 ComponentStatus is deprecated in v1.19+".into()),
+                _ => {}
             }
         }
         if verb == Verb::Watch
@@ -415,14 +429,15 @@ impl ApiServer {
                 .iter()
                 .find(|(n, _)| *n == other)
                 .map(|(_, get)| get(v).into())
-                .unwrap_or_default(),
+                .unwrap_or_else(|| crate::custom::field_text(v, other).into()),
         })
     }
 
     /// Shows a stored object in the version of the resource that it was asked for by.
     pub(crate) fn convert(&self, res: ResId, v: Value) -> Value {
         let r = self.registry.get(res);
-        if r.storage == res {
+        // What was written in an old version is shown in today's.
+        if r.storage == res || r.old.is_some() {
             return v;
         }
         crate::scale::convert(r, v)

@@ -26,28 +26,24 @@ impl ApiServer {
             return Ok(());
         }
         let mut errors = Errors::default();
-        self.allocate_ip(v, old, &mut errors);
-        self.allocate_ports(v, old, &kind, &mut errors);
+        families(v.slot(&["spec"]), &mut errors);
+        if errors.is_empty() {
+            self.allocate_ip(v, old, &mut errors);
+        }
+        if errors.is_empty() {
+            match old {
+                None => self.first_ports(v, &kind, &mut errors),
+                Some(old) => self.changed_ports(v, old, &kind, &mut errors),
+            }
+        }
         if errors.is_empty() {
             return Ok(());
         }
-        self.free_unused(s, v, old);
         Err(Status::invalid("", "Service", v.name(), &errors))
     }
 
     fn allocate_ip(&mut self, v: &mut Value, old: Option<&Value>, errors: &mut Errors) {
         let spec = v.slot(&["spec"]);
-        // A client may send an update without what the server filled in; it stays.
-        if let Some(o) = old
-            && o.at(&["spec", "type"]).text() != "ExternalName"
-        {
-            for k in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                if spec.get(k).is_null() && o.at(&["spec", k]).is_some() {
-                    spec.insert(k, o.at(&["spec", k]));
-                }
-            }
-        }
-        super::service::default_families(spec);
         let was = old.map(|o| o.at(&["spec", "clusterIP"]).text().to_owned()).unwrap_or_default();
         let ip = spec.get("clusterIP").text().to_owned();
         let root = At::Path("spec");
@@ -63,19 +59,14 @@ impl ApiServer {
             },
             ip if ip != was => {
                 let list = root.field("clusterIPs");
+                let mut failed = |why: &str| {
+                    errors.invalid(&list, obj!([ip]), &format!("failed to allocate IP {ip}: {why}"));
+                };
                 match ipv4(ip) {
-                    Some(n) if !self.ips.contains(n) => errors.invalid(
-                        &list,
-                        obj!([ip]),
-                        &format!(
-                            "failed to allocate IP {ip}: the provided network does not match the current range"
-                        ),
-                    ),
-                    Some(n) if !self.ips.take(n) => errors.invalid(
-                        &list,
-                        obj!([ip]),
-                        &format!("failed to allocate IP {ip}: provided IP is already allocated"),
-                    ),
+                    Some(n) if !self.ips.contains(n) => {
+                        failed("the provided network does not match the current range");
+                    }
+                    Some(n) if !self.ips.take(n) => failed("provided IP is already allocated"),
                     Some(_) => spec.insert("clusterIPs", obj!([ip])),
                     None => {}
                 }
@@ -84,55 +75,88 @@ impl ApiServer {
         }
     }
 
-    fn allocate_ports(&mut self, v: &mut Value, old: Option<&Value>, kind: &str, errors: &mut Errors) {
-        let wants = kind == "NodePort"
-            || (kind == "LoadBalancer"
-                && v.at(&["spec", "allocateLoadBalancerNodePorts"]).as_bool() != Some(false));
-        let before: Vec<(i64, String, i64)> =
-            old.map(|o| o.at(&["spec", "ports"]).items().map(port_of).collect()).unwrap_or_default();
-        if v.at(&["spec", "ports"]).is_empty() {
-            return;
+    /// Ports of a new Service: entries of one port number share their node port. Models: `initNodePorts`.
+    fn first_ports(&mut self, v: &mut Value, kind: &str, errors: &mut Errors) {
+        let wants = wants_ports(v, kind);
+        let asked: Vec<(i64, i64)> = v.at(&["spec", "ports"]).items().map(port_of).collect();
+        let mut given: Vec<(i64, i64)> = Vec::new();
+        for (i, (port, own)) in asked.iter().enumerate() {
+            if *own == 0 && !wants {
+                continue;
+            }
+            let shared = given.iter().find(|g| g.0 == *port).map(|g| g.1);
+            let number = match shared {
+                Some(n) if *own == 0 || *own == n => n,
+                Some(_) => *own,
+                None => {
+                    // A later entry of the same port may ask for a number.
+                    asked.iter().skip(i).find(|a| a.0 == *port && a.1 != 0).map_or(0, |a| a.1)
+                }
+            };
+            let number = match (shared == Some(number), number) {
+                (true, n) => n,
+                (false, n) => match self.take_port(i, n, errors) {
+                    Some(n) => n,
+                    None => break,
+                },
+            };
+            if shared.is_none() {
+                given.push((*port, number));
+            }
+            v.set(&["spec", "ports", &i.to_string(), "nodePort"], number);
         }
+        if !errors.is_empty() {
+            let taken: Vec<i64> = given.iter().map(|g| g.1).collect();
+            taken.iter().for_each(|n| self.ports.release(*n as u32));
+            if let Some(n) = ipv4(v.at(&["spec", "clusterIP"]).text()) {
+                self.ips.release(n);
+            }
+        }
+    }
+
+    /// Models: `updateNodePorts`.
+    fn changed_ports(&mut self, v: &mut Value, old: &Value, kind: &str, errors: &mut Errors) {
+        let wants = wants_ports(v, kind);
+        let before: Vec<i64> = old.at(&["spec", "ports"]).items().map(|p| port_of(p).1).collect();
+        let asked: Vec<(i64, i64)> = v.at(&["spec", "ports"]).items().map(port_of).collect();
+        let mut taken: Vec<i64> = Vec::new();
+        for (i, (_, own)) in asked.iter().enumerate() {
+            if (*own == 0 && !wants) || (*own != 0 && (before.contains(own) || taken.contains(own))) {
+                continue;
+            }
+            let Some(n) = self.take_port(i, *own, errors) else {
+                taken.iter().for_each(|n| self.ports.release(*n as u32));
+                return;
+            };
+            taken.push(n);
+            v.set(&["spec", "ports", &i.to_string(), "nodePort"], n);
+        }
+    }
+
+    /// Takes that node port, or any for 0.
+    fn take_port(&mut self, i: usize, number: i64, errors: &mut Errors) -> Option<i64> {
         let (first, size) = self.settings.node_ports;
-        let root = At::Path("spec.ports");
-        let mut taken_here: Vec<(i64, String)> = Vec::new();
-        for (i, p) in v.slot(&["spec", "ports"]).list_mut().iter_mut().enumerate() {
-            let (number, protocol, asked) = port_of(p);
-            let mut asked = asked;
-            if asked == 0 && wants {
-                // The port that this entry had stays its own.
-                asked = before.iter().find(|(n, pr, _)| *n == number && *pr == protocol).map_or(0, |b| b.2);
-                if asked != 0 {
-                    p.insert("nodePort", asked);
-                }
+        let list = At::Path("spec.ports");
+        let entry = list.index(i);
+        let at = entry.field("nodePort");
+        if number == 0 {
+            let picked = self.ports.pick(&mut self.chance);
+            if picked.is_none() {
+                errors.internal(&at, "failed to allocate a nodePort: range is full");
             }
-            let at = root.index(i);
-            if asked == 0 && wants {
-                match self.ports.pick(&mut self.chance) {
-                    Some(n) => p.insert("nodePort", n),
-                    None => {
-                        errors.internal(&at.field("nodePort"), "failed to allocate a nodePort: range is full")
-                    }
-                }
-            } else if asked != 0 && !before.iter().any(|b| b.2 == asked) {
-                let port = asked as u32;
-                if !self.ports.contains(port) {
-                    errors.invalid(
-                        &at.field("nodePort"),
-                        asked,
-                        &format!(
-                            "provided port is not in the valid range. The range of valid ports is {first}-{}",
-                            first + size - 1
-                        ),
-                    );
-                } else if !taken_here.contains(&(asked, protocol.clone())) && self.ports.is_taken(port) {
-                    errors.invalid(&at.field("nodePort"), asked, "provided port is already allocated");
-                } else {
-                    self.ports.take(port);
-                    taken_here.push((asked, protocol));
-                }
-            }
+            return picked.map(i64::from);
         }
+        let port = u32::try_from(number).unwrap_or(0);
+        let why = if !self.ports.contains(port) {
+            let last = first + size - 1;
+            format!("provided port is not in the valid range. The range of valid ports is {first}-{last}")
+        } else if !self.ports.take(port) {
+            "provided port is already allocated".to_owned()
+        } else {
+            return Some(number);
+        };
+        errors.invalid(&at, number, &why);
+        None
     }
 
     /// Gives back what `v` holds and `kept` does not.
@@ -199,21 +223,92 @@ impl ApiServer {
     }
 }
 
-fn port_of(p: &Value) -> (i64, String, i64) {
-    (p.get("port").int(), p.get("protocol").text().to_owned(), p.get("nodePort").int())
+fn port_of(p: &Value) -> (i64, i64) {
+    (p.get("port").int(), p.get("nodePort").int())
 }
 
-/// IP families of a single-stack cluster.
-pub(crate) fn default_families(spec: &mut Value) {
-    let headless_without_selector = spec.get("clusterIP").text() == "None" && spec.get("selector").is_empty();
-    if spec.get("ipFamilyPolicy").is_null() {
-        spec.insert(
-            "ipFamilyPolicy",
-            if headless_without_selector { "RequireDualStack" } else { "SingleStack" },
-        );
+fn wants_ports(v: &Value, kind: &str) -> bool {
+    let declined = v.at(&["spec", "allocateLoadBalancerNodePorts"]).as_bool() == Some(false);
+    kind == "NodePort" || (kind == "LoadBalancer" && !declined)
+}
+
+/// What a client may leave out of an update stays: addresses and node ports. Models: `patchAllocatedValues` and
+/// `normalizeClusterIPs`.
+pub(crate) fn keep_allocated(v: &mut Value, old: Option<&Value>) {
+    let kind = v.at(&["spec", "type"]).text().to_owned();
+    let external = |o: &Value| o.at(&["spec", "type"]).text() == "ExternalName";
+    if let Some(o) = old.filter(|o| kind != "ExternalName" && !external(o)) {
+        let spec = v.slot(&["spec"]);
+        let was = o.get("spec");
+        for k in ["clusterIP", "ipFamilies", "ipFamilyPolicy"] {
+            if spec.get(k).is_null() && was.get(k).is_some() {
+                spec.insert(k, was.get(k));
+            }
+        }
+        let same = spec.get("clusterIP") == was.get("clusterIP");
+        if same && spec.get("clusterIPs").is_null() && was.get("clusterIPs").is_some() {
+            spec.insert("clusterIPs", was.get("clusterIPs"));
+        }
+        if !same && (spec.get("clusterIPs") == was.get("clusterIPs") || spec.get("clusterIPs").is_null()) {
+            let ip = spec.get("clusterIP").clone();
+            spec.insert("clusterIPs", obj!([ip]));
+        }
+        if matches!(kind.as_str(), "NodePort" | "LoadBalancer") && !spec.get("ports").is_empty() {
+            let protocol = |p: &Value| p.get("protocol").text().to_owned();
+            for p in spec.slot(&["ports"]).list_mut() {
+                let had = was.get("ports").items().find(|o| {
+                    o.get("port") == p.get("port")
+                        && protocol(o) == protocol(p)
+                        && o.get("nodePort").int() != 0
+                });
+                if let (0, Some(had)) = (p.get("nodePort").int(), had) {
+                    p.insert("nodePort", had.get("nodePort"));
+                }
+            }
+        }
+    } else if old.is_none() && v.at(&["spec", "clusterIPs"]).is_empty() {
+        let ip = v.at(&["spec", "clusterIP"]).clone();
+        if !ip.text().is_empty() {
+            v.set(&["spec", "clusterIPs"], obj!([ip]));
+        }
+    }
+}
+
+/// IP families of a single-stack cluster. Models: `initIPFamilyFields`.
+fn families(spec: &mut Value, errors: &mut Errors) {
+    let root = At::Path("spec");
+    let headless = spec.get("clusterIP").text() == "None";
+    let free = headless && spec.get("selector").is_empty();
+    let policy = spec.get("ipFamilyPolicy").text().to_owned();
+    if policy == "SingleStack" {
+        for key in ["clusterIPs", "ipFamilies"] {
+            if spec.get(key).len() == 2 {
+                let why =
+                    format!("must be RequireDualStack or PreferDualStack when multiple {key} are specified");
+                errors.invalid(&root.field("ipFamilyPolicy"), "SingleStack", &why);
+            }
+        }
+    }
+    if policy == "RequireDualStack" && !free {
+        let why = "this cluster is not configured for dual-stack services";
+        errors.invalid(&root.field("ipFamilyPolicy"), "RequireDualStack", why);
+    }
+    if !free {
+        let list = root.field("ipFamilies");
+        for (i, f) in spec.get("ipFamilies").items().enumerate() {
+            if f.text() != "IPv4" {
+                errors.invalid(&list.index(i), f.text(), "not configured on this cluster");
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return;
+    }
+    if policy.is_empty() {
+        spec.insert("ipFamilyPolicy", if free { "RequireDualStack" } else { "SingleStack" });
     }
     if spec.get("ipFamilies").is_empty() {
-        let both = spec.get("ipFamilyPolicy").text() == "RequireDualStack" && headless_without_selector;
+        let both = free && spec.get("ipFamilyPolicy").text() == "RequireDualStack";
         spec.insert("ipFamilies", if both { obj!(["IPv4", "IPv6"]) } else { obj!(["IPv4"]) });
     }
 }

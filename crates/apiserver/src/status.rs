@@ -121,6 +121,18 @@ impl Status {
         Status::new(410, "Expired", message)
     }
 
+    /// 406
+    pub(crate) fn not_acceptable(verb: crate::Verb) -> Status {
+        let mut m = String::from(
+            "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf",
+        );
+        if matches!(verb, crate::Verb::List | crate::Verb::Watch) {
+            m += ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+        }
+        Status::with(406, "NotAcceptable", m, Value::map())
+    }
+
     /// 415
     pub fn unsupported_media_type(accepted: &str) -> Status {
         let m = format!(

@@ -28,6 +28,20 @@ fn form(accept: &str) -> Form {
     Form::Full
 }
 
+/// Whether the server can answer in any form that an `Accept` header names.
+pub(crate) fn acceptable(accept: &str) -> bool {
+    const KNOWN: [&str; 6] = [
+        "*/*",
+        "application/*",
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+        "application/cbor",
+    ];
+    let mut parts = accept.split(',').map(|p| p.split(';').next().unwrap_or("").trim());
+    accept.trim().is_empty() || parts.any(|p| KNOWN.contains(&p))
+}
+
 impl ApiServer {
     /// Renders an object or list as asked for.
     pub(crate) fn render_answer(
@@ -76,7 +90,13 @@ impl ApiServer {
             one.items()
         };
         let custom = r.custom.get("additionalPrinterColumns");
+        let mut items: Vec<&Value> = items.collect();
+        if r.kind == "FlowSchema" {
+            // Shown in the order in which they are tried.
+            items.sort_by_key(|o| o.at(&["spec", "matchingPrecedence"]).int());
+        }
         let rows: Value = items
+            .into_iter()
             .map(|o| {
                 let cells = match r.rules.cells {
                     Some(f) => f(o, civil),

@@ -64,7 +64,30 @@ pub static LEDGER: &[Line] = &[
         Absent,
         "the control plane survives when its node loses power",
     ),
-    line("API server", "old API versions (book mode)", Absent, "manifests need today's versions"),
+    line(
+        "API server",
+        "old API versions (book mode)",
+        Simplified,
+        "converted on the way in and shown in today's form; reading by an old version differs in `apiVersion` alone",
+    ),
+    line(
+        "API server",
+        "PodSecurityPolicy (book mode)",
+        Simplified,
+        "all rules but AppArmor, seccomp, sysctls and allowed host paths; stays out of the way while there is no policy",
+    ),
+    line(
+        "API server",
+        "impersonation",
+        Checked,
+        "constrained and legacy; without the mode in which a service account acts as its own node",
+    ),
+    line(
+        "API server",
+        "priority and fairness",
+        Simplified,
+        "FlowSchemas and levels are there to be read; requests are not queued",
+    ),
     line(
         "API server",
         "aggregation, custom metrics",

@@ -15,8 +15,10 @@ pub mod view;
 mod world;
 
 pub use apiserver::Texts;
+pub use apiserver::auth::User;
 pub use command::{Command, Logged};
 pub use history::Timeline;
 pub use host::kubeconfig;
 pub use machine::NodeSetup;
+pub use scheduler::TieBreak;
 pub use world::{Heard, Setup, World};

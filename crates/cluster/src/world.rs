@@ -15,7 +15,7 @@ use controllers::runtime::Kinds;
 use net::Net;
 use node::fake::{FakeKubelets, FakeNode};
 use node::network::HostNetwork;
-use scheduler::Scheduler;
+use scheduler::{Scheduler, TieBreak};
 use shell::kernel::{Kernel, SpaceId};
 use sim::persistent::{OrdMap, Vector};
 use sim::{Cause, Digest, Duration, Hasher, Instant, Limits, Queue, Seed, Stream};
@@ -55,6 +55,10 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Working directory of the workstation's shells.
     pub cwd: String,
+    /// Host name of the control plane's components where no node is it; "" for `control-plane`.
+    pub host: String,
+    /// Tosses of the scheduler that are known beforehand.
+    pub tosses: TieBreak,
 }
 
 impl Setup {
@@ -72,6 +76,10 @@ impl Setup {
         Setup { fakes, ..Setup::default() }
     }
 
+    fn control_plane(&self) -> &str {
+        if self.host.is_empty() { "control-plane" } else { &self.host }
+    }
+
     /// A control plane and two workers with real kubelets.
     pub fn default_cluster() -> Setup {
         let node = |n: u8, name: &str| NodeSetup {
@@ -84,7 +92,7 @@ impl Setup {
         let mut setup = Setup { nodes, ..Setup::default() };
         let (user, token) = ("admin", "admin-token");
         setup.settings.advertise = Some("192.168.0.10".into());
-        setup.settings.tokens.push((token.into(), user.into(), vec!["system:masters".into()]));
+        setup.settings.tokens.push((token.into(), apiserver::auth::User::new(user, &["system:masters"])));
         let config = host::kubeconfig("https://192.168.0.10:6443", user, token);
         setup.files.push(("/root/.kube/config".into(), config.into_bytes()));
         setup
@@ -155,7 +163,7 @@ impl World {
         let fakes = FakeKubelets::new(seed, &mut api, now, setup.fakes.clone());
         let kinds = Kinds::new(&api.registry);
         let manager = Manager::new(seed, &api, controllers::all(&kinds));
-        let scheduler = Scheduler::new(seed, &api, "control-plane");
+        let scheduler = Scheduler::new(seed, &api, setup.control_plane(), setup.tosses.clone());
         if !setup.nodes.is_empty() {
             machine::install_dns(&mut api, now);
         }
@@ -324,6 +332,11 @@ impl World {
             self.now = self.now.max(until);
         }
         n
+    }
+
+    /// Runs all events of the next while.
+    pub fn run_for(&mut self, d: Duration) {
+        self.run_until(self.now + d);
     }
 
     fn turn(&mut self, part: Part) {

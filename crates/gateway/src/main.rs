@@ -1,5 +1,5 @@
-//! `gateway [--port N] [--fake N] [--speed X]`: a cluster behind HTTP on the loopback. `$KUBARIUM_TEXTS` names the file of
-//! the fields' texts, if there is one.
+//! `gateway [--port N] [--fake N] [--speed X] [--book]`: a cluster behind HTTP on the loopback. `$KUBARIUM_TEXTS` names the
+//! file of the fields' texts, if there is one.
 
 use cluster::{Setup, World};
 use gateway::Driver;
@@ -9,12 +9,17 @@ struct Args {
     port: u16,
     fake: usize,
     speed: f64,
+    book: bool,
 }
 
 fn args() -> Result<Args, String> {
-    let mut a = Args { port: 8001, fake: 0, speed: 1.0 };
+    let mut a = Args { port: 8001, fake: 0, speed: 1.0, book: false };
     let mut it = std::env::args().skip(1);
     while let Some(flag) = it.next() {
+        if flag == "--book" {
+            a.book = true;
+            continue;
+        }
         let (flag, inline) = match flag.split_once('=') {
             Some((f, v)) => (f.to_owned(), Some(v.to_owned())),
             None => (flag, None),
@@ -24,7 +29,7 @@ fn args() -> Result<Args, String> {
             "--port" => a.port = value()?.parse().map_err(|_| "--port takes a number from 1 to 65535")?,
             "--fake" => a.fake = value()?.parse().map_err(|_| "--fake takes a number of nodes")?,
             "--speed" => a.speed = value()?.parse().map_err(|_| "--speed takes a number, 1 is real time")?,
-            _ => return Err(format!("unknown flag {flag}; known are --port N, --fake N, --speed X")),
+            _ => return Err(format!("unknown flag {flag}; known are --port N, --fake N, --speed X, --book")),
         }
     }
     Ok(a)
@@ -45,8 +50,12 @@ async fn main() -> ExitCode {
     let mut setup = setup;
     if a.fake > 0 {
         // The administrator of recorded cases.
-        setup.settings.tokens.push(("admintoken".into(), "admin".into(), vec!["system:masters".into()]));
+        setup
+            .settings
+            .tokens
+            .push(("admintoken".into(), apiserver::auth::User::new("admin", &["system:masters"])));
     }
+    setup.settings.book_mode = a.book;
     setup.settings.epoch = sim::Epoch(unix as i64);
     let mut world = World::new(sim::Seed(1), setup);
     let texts = std::env::var_os("KUBARIUM_TEXTS").and_then(|f| std::fs::read(f).ok());

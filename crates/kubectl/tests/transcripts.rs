@@ -22,7 +22,7 @@ current-context: x
 
 fn transcript(lines: &[&str], expected: &Expect) {
     let mut setup = Setup::fake(2);
-    setup.settings.tokens.push(("t".into(), "admin".into(), vec!["system:masters".into()]));
+    setup.settings.tokens.push(("t".into(), cluster::User::new("admin", &["system:masters"])));
     setup.env = vec![("KUBECONFIG".into(), "/root/config".into())];
     setup.files.push(("/root/config".into(), CONFIG.as_bytes().to_vec()));
     setup.cwd = "/root".into();

@@ -62,6 +62,7 @@ impl Program for Front {
             let hello = ServerHello {
                 names: NAMES.iter().map(ToString::to_string).collect(),
                 issuer: apiserver::CLUSTER_CA.into(),
+                h2: true,
             };
             self.server = Some(Server::new(fd, Duration::from_secs(180)).with_tls(hello));
         }
@@ -107,7 +108,8 @@ fn advance(c: &mut Call, server: &mut Server, sys: &mut dyn Sys) -> bool {
         };
         if let Some(r) = m.downcast_ref::<Response>() {
             c.streams = r.stream;
-            server.answer(c.conn, &head(r), !c.keep && !r.stream);
+            let audit = format!("{:016x}{:016x}", sys.random(), sys.random());
+            server.answer(c.conn, &head(r, &audit, &sys.epoch().civil(sys.now())), !c.keep && !r.stream);
         } else if let Some(Message::Data(_, b)) = m.downcast_ref::<Message>() {
             let mut chunk = format!("{:x}\r\n", b.len()).into_bytes();
             chunk.extend(b.iter());
@@ -117,9 +119,11 @@ fn advance(c: &mut Call, server: &mut Server, sys: &mut dyn Sys) -> bool {
     }
 }
 
-fn head(r: &Response) -> Vec<u8> {
+fn head(r: &Response, audit: &str, now: &sim::Civil) -> Vec<u8> {
     let mut headers = Headers::default();
-    headers.add("Audit-Id", "00000000-0000-0000-0000-000000000000");
+    let part = |from: usize, to: usize| audit.get(from..to).unwrap_or("");
+    let id = format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32));
+    headers.add("Audit-Id", &id);
     headers.add("Cache-Control", "no-cache, private");
     for (k, v) in &r.headers {
         headers.set(k, v);
@@ -127,6 +131,7 @@ fn head(r: &Response) -> Vec<u8> {
     for w in &r.warnings {
         headers.add("Warning", &format!("299 - \"{}\"", w.replace('"', "\\\"")));
     }
+    headers.add("Date", &http::date(now));
     let bytes: &[u8] = match &r.body {
         Body::Bytes(b) => b,
         Body::Empty | Body::Object(_) => &[],

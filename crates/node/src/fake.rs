@@ -16,8 +16,8 @@ const READY_DELAY: Duration = Duration::from_millis(500);
 const STOP_DELAY: Duration = Duration::from_millis(300);
 const JOB_DURATION: Duration = Duration::from_millis(1500);
 /// One process writes all fake pods' status, one after the other.
-const WRITE_MIN: Duration = Duration::from_millis(8);
-const WRITE_MAX: Duration = Duration::from_millis(30);
+const WRITE_MIN: Duration = Duration::from_millis(1);
+const WRITE_MAX: Duration = Duration::from_millis(40);
 
 /// A fake node.
 #[derive(Clone, Debug)]

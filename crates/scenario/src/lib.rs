@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sim::{Digest, Duration, Instant, Limits, Seed};
 
 /// The engine whose replays are equal. Rises with every change that shifts a history.
-pub const ENGINE: u32 = 1;
+pub const ENGINE: u32 = 2;
 
 /// Virtual time between checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
@@ -29,6 +29,8 @@ pub struct Scenario {
     pub seed: Seed,
     /// Number of fake nodes; 0 is the default cluster with real kubelets.
     pub fake_nodes: u16,
+    /// Whether the old API versions of books are served.
+    pub book: bool,
     /// Commands in order.
     pub log: Vec<Logged>,
     /// Virtual time at which it was taken.
@@ -84,6 +86,7 @@ impl Default for Scenario {
             name: "Two workers".into(),
             seed: Seed(1),
             fake_nodes: 0,
+            book: true,
             log: Vec::new(),
             end: Instant::ZERO,
             events: 0,
@@ -100,6 +103,7 @@ impl Scenario {
             name: name.chars().take(80).collect(),
             seed: world.seed(),
             fake_nodes,
+            book: world.api().settings.book_mode,
             log: world.log().iter().cloned().collect(),
             end: world.now(),
             events: world.event_count(),
@@ -109,8 +113,9 @@ impl Scenario {
 
     /// A cluster at its very beginning.
     pub fn world(&self) -> World {
-        let setup =
+        let mut setup =
             if self.fake_nodes == 0 { Setup::default_cluster() } else { Setup::fake(self.fake_nodes.into()) };
+        setup.settings.book_mode = self.book;
         World::new(self.seed, setup)
     }
 
@@ -145,11 +150,19 @@ impl Scenario {
             Limits::TABLE.link_inflated_bytes_max,
         )
         .map_err(|_| LinkError::Damaged)?;
-        let (engine, _): (u32, &[u8]) = postcard::take_from_bytes(&bytes).map_err(|_| LinkError::Damaged)?;
+        Scenario::from_bytes(&bytes)
+    }
+
+    /// Reads what is inside of a link.
+    ///
+    /// # Errors
+    /// See [`LinkError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Scenario, LinkError> {
+        let (engine, _): (u32, &[u8]) = postcard::take_from_bytes(bytes).map_err(|_| LinkError::Damaged)?;
         if engine != ENGINE {
             return Err(LinkError::OtherEngine(engine));
         }
-        let s: Scenario = postcard::from_bytes(&bytes).map_err(|_| LinkError::Damaged)?;
+        let s: Scenario = postcard::from_bytes(bytes).map_err(|_| LinkError::Damaged)?;
         if s.log.len() > Limits::TABLE.commands_max || s.end > END_MAX || s.fake_nodes > 5000 {
             return Err(LinkError::TooMuch);
         }

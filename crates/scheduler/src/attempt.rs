@@ -74,6 +74,29 @@ pub(crate) fn histogram<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
     all.join(", ")
 }
 
+/// Tosses between equally good nodes that are known beforehand, as those of a recorded cluster: a pod's namespace and
+/// name, and its node. A toss counts only where the node is among the best; empty in ordinary clusters.
+#[derive(Clone, Debug, Default)]
+pub struct TieBreak(sim::persistent::OrdMap<(SmolStr, SmolStr), sim::persistent::Vector<SmolStr>>);
+
+impl TieBreak {
+    /// Adds a toss behind those of the same pod.
+    pub fn add(&mut self, namespace: &str, pod: &str, node: &str) {
+        self.0.entry((namespace.into(), pod.into())).or_default().push_back(node.into());
+    }
+
+    /// The place in `tied` of the node that the pod's next toss names.
+    fn toss(&mut self, pod: &(SmolStr, SmolStr), tied: &[&str]) -> Option<usize> {
+        let tosses = self.0.get_mut(pod)?;
+        let pick = tied.iter().position(|n| tosses.front().is_some_and(|t| t == n))?;
+        // The last one stands for all that follow.
+        if tosses.len() > 1 {
+            tosses.pop_front();
+        }
+        Some(pick)
+    }
+}
+
 /// Runs all filters over one node.
 pub(crate) fn filter(c: &Cycle<'_>, n: &NodeInfo) -> Option<(&'static str, Reason)> {
     PLUGINS.iter().find_map(|p| p.filter.and_then(|f| f(c, n).err()).map(|r| (p.name, r)))
@@ -94,6 +117,7 @@ pub(crate) fn attempt(
     nodes: &[Arc<NodeInfo>],
     lookup: &Lookup,
     start: &mut usize,
+    tosses: &mut TieBreak,
     chance: &mut Stream,
 ) -> Verdict {
     let key = (pod.pod.namespace().into(), pod.pod.name().into());
@@ -144,7 +168,9 @@ pub(crate) fn attempt(
     }
     let best = totals.iter().copied().max().unwrap_or(0);
     let ties: Vec<usize> = (0..totals.len()).filter(|i| totals[*i] == best).collect();
-    let pick = ties[chance.below(ties.len() as u64) as usize];
+    let tied: Vec<&str> = ties.iter().map(|i| fitting[*i].name()).collect();
+    let toss = chance.below(ties.len() as u64) as usize;
+    let pick = ties[tosses.toss(&v.pod, &tied).unwrap_or(toss)];
     v.chosen = fitting[pick].name().into();
     for ((n, row), total) in fitting.iter().zip(rows).zip(totals) {
         if let Some(x) = v.nodes.iter_mut().find(|x| x.node == n.name()) {

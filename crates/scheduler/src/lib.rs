@@ -11,5 +11,5 @@ mod preempt;
 mod queue;
 mod scheduler;
 
-pub use attempt::{NodeVerdict, Verdict};
+pub use attempt::{NodeVerdict, TieBreak, Verdict};
 pub use scheduler::Scheduler;

@@ -107,6 +107,17 @@ impl Queue {
         }
     }
 
+    /// Moves one pod on: what it waits for changed.
+    pub(crate) fn move_one(&mut self, key: &Key, now: Instant) {
+        if self.unschedulable.remove(key).is_some()
+            && let Some(w) = self.pods.get(key)
+        {
+            self.backoff.insert((Self::until(w), key.clone()), ());
+        } else if self.pods.contains_key(key) {
+            self.moved_at = now;
+        }
+    }
+
     /// Moves those that waited very long.
     pub(crate) fn flush_stale(&mut self, now: Instant) {
         let stale: Vec<Key> = self

@@ -1,6 +1,6 @@
 //! The scheduler as a component: watches in, bindings out.
 
-use crate::attempt::{Verdict, attempt};
+use crate::attempt::{TieBreak, Verdict, attempt};
 use crate::cache::{Cache, NodeInfo, PodInfo};
 use crate::events::Recorder;
 use crate::plugins::Lookup;
@@ -41,6 +41,7 @@ pub struct Scheduler {
     recorder: Recorder,
     chance: Stream,
     start: usize,
+    tosses: TieBreak,
     busy_until: Instant,
     verdicts: Vector<(Instant, Verdict)>,
 }
@@ -60,7 +61,7 @@ struct Ids {
 
 impl Scheduler {
     /// A scheduler that watches from the server's current state on.
-    pub fn new(seed: Seed, api: &ApiServer, host: &str) -> Scheduler {
+    pub fn new(seed: Seed, api: &ApiServer, host: &str, tosses: TieBreak) -> Scheduler {
         let id = |g: &str, p: &str| api.resource(g, p).unwrap_or(ResId(u16::MAX));
         let ids = Ids {
             services: id("", "services"),
@@ -107,6 +108,7 @@ impl Scheduler {
             recorder: Recorder::new(seed, host),
             chance: seed.stream(NAME),
             start: 0,
+            tosses,
             busy_until: Instant::ZERO,
             verdicts: Vector::new(),
         }
@@ -182,7 +184,15 @@ impl Scheduler {
             if matters(old) != matters(new) {
                 self.queue.move_all(now);
             }
-        } else if res != self.ids.services {
+        } else if res == self.ids.claims {
+            // Only pods that use the claim can profit.
+            let users: Vec<Key> = self
+                .objects(self.pods)
+                .filter(|p| p.namespace() == key.0 && uses(p, &key.1))
+                .map(|p| (p.namespace().into(), p.name().into()))
+                .collect();
+            users.iter().for_each(|k| self.queue.move_one(k, now));
+        } else if [self.ids.volumes, self.ids.classes, self.ids.namespaces].contains(&res) {
             self.queue.move_all(now);
         }
     }
@@ -250,15 +260,7 @@ impl Scheduler {
         if pod.at(&["spec", "affinity"]).is_some() {
             l.namespaces = self.objects(self.ids.namespaces).cloned().collect();
         }
-        for v in pod.at(&["spec", "volumes"]).items() {
-            let name = match (
-                v.at(&["persistentVolumeClaim", "claimName"]).as_str(),
-                v.get("ephemeral").is_some(),
-            ) {
-                (Some(n), _) => SmolStr::from(n),
-                (None, true) => format!("{}-{}", pod.name(), v.get("name").text()).into(),
-                _ => continue,
-            };
+        for name in claims_of(pod) {
             let claim = self.object(self.ids.claims, ns, &name).cloned().unwrap_or_default();
             l.claims.push((name, claim));
         }
@@ -278,7 +280,8 @@ impl Scheduler {
         let info = Arc::new(PodInfo::new(&pod));
         let lookup = self.lookup(&pod);
         let nodes: Vec<Arc<NodeInfo>> = self.cache.nodes().cloned().collect();
-        let mut verdict = attempt(&info, &nodes, &lookup, &mut self.start, &mut self.chance);
+        let mut verdict =
+            attempt(&info, &nodes, &lookup, &mut self.start, &mut self.tosses, &mut self.chance);
         let identity = self.identity.clone();
         let mut chance = self.chance.clone();
         let mut client = Client {
@@ -405,4 +408,21 @@ impl Scheduler {
             self.recorder.record(client, victim, ("Normal", "Preempted", "Preempting"), &note, Some(pod));
         }
     }
+}
+
+/// Names of the claims that a pod uses.
+fn claims_of(pod: &Value) -> impl Iterator<Item = SmolStr> {
+    pod.at(&["spec", "volumes"]).items().filter_map(|v| {
+        match v.at(&["persistentVolumeClaim", "claimName"]).as_str() {
+            Some(n) => Some(SmolStr::from(n)),
+            None if v.get("ephemeral").is_some() => {
+                Some(format!("{}-{}", pod.name(), v.get("name").text()).into())
+            }
+            None => None,
+        }
+    })
+}
+
+fn uses(pod: &Value, claim: &str) -> bool {
+    claims_of(pod).any(|c| c == claim)
 }

@@ -27,6 +27,8 @@ pub struct ServerHello {
     pub names: Vec<String>,
     /// The PEM text of its issuer; empty if it issued itself.
     pub issuer: String,
+    /// Whether it agrees to HTTP/2, which then shows in the form of its answers alone.
+    pub h2: bool,
 }
 
 /// Why a client does not trust a server; the texts are OpenSSL's.
@@ -91,7 +93,7 @@ impl ClientHello {
 impl ServerHello {
     /// Its bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        record(SERVER, &[self.names.join(","), self.issuer.clone()])
+        record(SERVER, &[self.names.join(","), self.issuer.clone(), if self.h2 { "h2" } else { "" }.into()])
     }
 
     /// Takes one off a buffer; `Err` if the peer does not speak TLS.
@@ -102,6 +104,7 @@ impl ServerHello {
             ServerHello {
                 names: at(0).split(',').filter(|g| !g.is_empty()).map(str::to_string).collect(),
                 issuer: at(1),
+                h2: at(2) == "h2",
             }
         }))
     }
@@ -142,6 +145,7 @@ mod tests {
         let s = ServerHello {
             names: vec!["kubernetes".into(), "10.96.0.1".into()],
             issuer: "-----A-----\nxyz\n".into(),
+            h2: false,
         };
         assert_eq!(s.verify("10.96.0.1", "first -----A----- xyz last"), Ok(()));
         assert_eq!(s.verify("other", "-----A-----xyz"), Err(Distrust::WrongHost));

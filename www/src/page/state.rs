@@ -2,8 +2,8 @@
 
 use crate::platform::{self, Terminal, Worker};
 use crate::protocol::{Answer, Clock, Frame, From, FromWorker, Mark, PacketView, Question, ToWorker};
-use cluster::Command;
 use cluster::view::{Detail, EventView, Id, ObjectView, State};
+use cluster::{Command, Logged};
 use leptos::prelude::*;
 use lesson::Lesson;
 use sim::{Epoch, Instant};
@@ -92,13 +92,23 @@ pub struct App {
     pub marks: RwSignal<Vec<Mark>>,
     pub link: RwSignal<String>,
     worker: StoredValue<Option<Worker>, LocalStorage>,
+    /// What waits for the cluster to start; `None` once it has.
+    waiting: StoredValue<Option<Vec<ToWorker>>>,
     terminals: StoredValue<BTreeMap<u32, Terminal>, LocalStorage>,
     early: StoredValue<BTreeMap<u32, Vec<u8>>>,
     questions: StoredValue<u32>,
     packet_count: StoredValue<u64>,
-    restarts: StoredValue<u32>,
+    origin: StoredValue<From>,
+    fake_nodes: StoredValue<u16>,
+    log: StoredValue<Vec<Logged>>,
     log_end: StoredValue<Instant>,
+    restarts: StoredValue<usize>,
 }
+
+/// Deaths of the worker, one soon after the other, before the page gives up.
+const RESTARTS_MAX: usize = 4;
+/// How long in virtual time a worker must live after a restart for the next death to count as a new one.
+const HEALTHY: sim::Duration = sim::Duration::from_secs(10);
 
 impl App {
     pub fn new(theme: String) -> App {
@@ -130,12 +140,16 @@ impl App {
             marks: RwSignal::new(Vec::new()),
             link: RwSignal::new(String::new()),
             worker: StoredValue::new_local(None),
+            waiting: StoredValue::new(Some(Vec::new())),
             terminals: StoredValue::new_local(BTreeMap::new()),
             early: StoredValue::new(BTreeMap::new()),
             questions: StoredValue::new(0),
             packet_count: StoredValue::new(0),
-            restarts: StoredValue::new(0),
+            origin: StoredValue::new(From::Fresh),
+            fake_nodes: StoredValue::new(0),
+            log: StoredValue::new(Vec::new()),
             log_end: StoredValue::new(Instant::ZERO),
+            restarts: StoredValue::new(0),
         }
     }
 
@@ -146,10 +160,15 @@ impl App {
 
     /// Starts the worker and, once it is there, the cluster.
     pub fn connect(self, from: From) {
+        self.origin.set_value(from.clone());
+        self.launch(from);
+    }
+
+    fn launch(self, from: From) {
         let start = ToWorker::Start(from);
         let worker = Worker::start(
             move |m: FromWorker| match m {
-                FromWorker::Ready => self.post(&start),
+                FromWorker::Ready => self.send(&start),
                 other => self.take(other),
             },
             move |why| self.worker_died(&why),
@@ -162,26 +181,75 @@ impl App {
         self.worker.set_value(worker);
     }
 
-    /// A worker that dies is started again from the log.
+    /// A worker that dies is started again: the log up to the last frame is replayed, which a command that killed it is
+    /// not part of. Where it dies again at once, one more command is left out each time.
     fn worker_died(self, why: &str) {
-        let n = self.restarts.get_value();
-        self.restarts.set_value(n + 1);
+        let before = self.restarts.get_value();
+        self.restarts.set_value(before + 1);
+        self.waiting.set_value(Some(Vec::new()));
         if let Some(w) = self.worker.get_value() {
             w.terminate();
         }
-        if n >= 3 {
+        if before >= RESTARTS_MAX {
             self.notice.set(Some(format!(
                 "The cluster stopped again and again ({why}). Reload the page to begin anew."
             )));
             return;
         }
-        self.notice.set(Some(format!(
-            "The cluster stopped ({why}) and was started again without the last command."
-        )));
-        self.connect(From::Fresh);
+        let end = self.log_end.get_value();
+        let mut log = self.log.get_value();
+        log.truncate(log.len().saturating_sub(before));
+        let n = log.len();
+        let (from, text) = if end > Instant::ZERO {
+            let end = if before == 0 { end } else { log.last().map_or(Instant::ZERO, |l| l.at) };
+            let left_out = match before {
+                0 => "what was typed in its last moment is lost".to_owned(),
+                k => format!("the last {k} commands were left out"),
+            };
+            let fake_nodes = self.fake_nodes.get_value();
+            let from = From::Log { fake_nodes, log: log.clone(), end };
+            (
+                from,
+                format!("The cluster stopped ({why}). It is here again, {n} commands replayed; {left_out}."),
+            )
+        } else if before == 0 {
+            (self.origin.get_value(), format!("The cluster could not start ({why}). Trying once more."))
+        } else {
+            (From::Fresh, format!("The cluster could not start ({why}). This is a fresh one."))
+        };
+        self.log.set_value(log);
+        self.terminals.with_value(|all| all.values().for_each(Terminal::clear));
+        self.notice.set(Some(text));
+        self.launch(from);
     }
 
+    /// Terminals whose opening is not in the log that was replayed are opened anew.
+    fn reopen_terminals(self) {
+        let opened = |n: u32| {
+            let is =
+                |l: &Logged| matches!(&l.command, Command::OpenTerminal { terminal, .. } if *terminal == n);
+            self.log.with_value(|log| log.iter().any(is))
+        };
+        for tab in self.tabs.get_untracked() {
+            if let Tab::Terminal(n, host) = tab
+                && self.has_terminal(n)
+                && !opened(n)
+            {
+                self.act(Command::OpenTerminal { terminal: n, host, size: (100, 24) });
+                self.with_terminal(n, Terminal::fit);
+            }
+        }
+    }
+
+    /// Sends a message, or keeps it until the cluster has started.
     pub fn post(self, m: &ToWorker) {
+        let kept = self.waiting.try_update_value(|w| w.as_mut().map(|w| w.push(m.clone())).is_some());
+        if kept != Some(true) {
+            self.send(m);
+        }
+    }
+
+    fn send(self, m: &ToWorker) {
         if let Some(w) = self.worker.get_value() {
             w.post(m);
         }
@@ -224,8 +292,14 @@ impl App {
     fn take(self, m: FromWorker) {
         match m {
             FromWorker::Ready => {}
-            FromWorker::Started(equal) => {
+            FromWorker::Started { equal, fake_nodes } => {
                 self.started.set(true);
+                self.fake_nodes.set_value(fake_nodes);
+                let waiting = self.waiting.try_update_value(Option::take).flatten().unwrap_or_default();
+                if self.restarts.get_value() > 0 {
+                    self.reopen_terminals();
+                }
+                waiting.iter().for_each(|m| self.send(m));
                 match equal {
                     Some(true) => self.notice.set(Some("The link's cluster is here, equal to the bit.".into())),
                     Some(false) => self.notice.set(Some(
@@ -254,7 +328,16 @@ impl App {
 
     fn frame(self, f: Frame) {
         let d = f.delta;
-        self.log_end.set_value(d.now);
+        if self.restarts.get_value() > 0 && d.now.since(self.log_end.get_value()) > HEALTHY {
+            self.restarts.set_value(0);
+        }
+        self.log.update_value(|log| {
+            log.truncate(f.log_from);
+            log.extend(f.log);
+        });
+        if self.restarts.get_value() == 0 {
+            self.log_end.set_value(d.now);
+        }
         if d.full {
             self.objects.set(d.changed.iter().cloned().map(|o| (o.id.clone(), o)).collect());
             self.events.set(Vec::new());
@@ -307,7 +390,7 @@ impl App {
             history: d.history,
             events: d.event_count,
             checkpoints: f.checkpoints,
-            commands: f.commands,
+            commands: self.log.with_value(|log| log.iter().map(|l| l.at).collect()),
         });
     }
 

@@ -80,6 +80,10 @@ fn validate(v: &Value, e: &mut Errors) {
         other => e.not_supported(&at.field("scope"), other, &["Cluster", "Namespaced"]),
     }
     versions(spec, &at, e);
+    if v.at(&["status", "storedVersions"]).is_empty() {
+        let why = "must have at least one stored version";
+        e.printed(crate::field::ErrorType::Invalid, &At::Path("status.storedVersions"), "null", why);
+    }
     crd_names(n, &at.field("names"), e);
 }
 

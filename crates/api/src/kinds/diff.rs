@@ -1,7 +1,7 @@
 //! A unified diff of two specs as JSON, for the message about what an update may not change.
 
 use crate::Value;
-use crate::gostruct::internal_json;
+use crate::gostruct::{internal_json, internal_part_json};
 
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
@@ -16,6 +16,12 @@ pub fn pod_specs(old: &Value, new: &Value) -> String {
 /// The difference of two values of that type.
 pub fn of(ty: &str, old: &Value, new: &Value) -> String {
     let text = |v: &Value| indent(&internal_json(ty, v));
+    unified(&text(old), &text(new))
+}
+
+/// The difference of two PersistentVolumes' sources.
+pub fn volume_sources(old: &Value, new: &Value) -> String {
+    let text = |v: &Value| indent(&internal_part_json("io.k8s.api.core.v1.PersistentVolumeSpec", v));
     unified(&text(old), &text(new))
 }
 

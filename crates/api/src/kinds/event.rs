@@ -12,6 +12,12 @@ pub const RULES: Rules = Rules {
         if v.get("type").text().is_empty() {
             v.insert("type", "Normal");
         }
+        // Go's zero times print as null.
+        for k in ["firstTimestamp", "lastTimestamp", "eventTime"] {
+            if v.get(k).is_null() {
+                v.insert(k, Value::Null);
+            }
+        }
     },
     cells: Some(cells),
     fields: &[

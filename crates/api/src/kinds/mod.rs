@@ -21,7 +21,7 @@ pub mod job;
 mod lease;
 mod namespace;
 mod node;
-mod persistentvolume;
+pub mod persistentvolume;
 pub mod pod;
 mod podspec;
 mod policy;

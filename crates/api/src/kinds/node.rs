@@ -92,7 +92,10 @@ fn cells(v: &Value, now: Civil) -> Vec<Value> {
         address("InternalIP"),
         address("ExternalIP"),
         info("osImage"),
-        info("kernelVersion"),
+        match (info("kernelVersion"), v.at(&["status", "nodeInfo", "architecture"]).text()) {
+            (kernel, "") => kernel,
+            (kernel, arch) => format!("{} ({arch})", kernel.text()).into(),
+        },
         info("containerRuntimeVersion"),
     ]
 }

@@ -3,6 +3,7 @@
 use super::{Rules, check, default, diff, object_age, scheduling, volume, workload};
 use crate::field::{At, Errors};
 use crate::quantity::Quantity;
+use crate::selector::Selector;
 use crate::{Value, obj};
 
 /// Defaults of a claim, also of a StatefulSet's templates.
@@ -27,11 +28,30 @@ pub fn modes(v: &Value) -> String {
 
 const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
-fn class(v: &Value) -> &str {
+/// The name of a claim's or volume's class.
+pub fn class(v: &Value) -> &str {
     match v.annotations().get(CLASS).as_str() {
         Some(c) => c,
         None => v.at(&["spec", "storageClassName"]).text(),
     }
+}
+
+/// What a claim asks for, or a volume has, in 10⁻⁹ bytes.
+pub fn size(v: &Value) -> i128 {
+    let claimed = v.at(&["spec", "resources", "requests", "storage"]);
+    let q = if claimed.is_some() { claimed } else { v.at(&["spec", "capacity", "storage"]) };
+    Quantity::or_zero(q).nanos()
+}
+
+/// Whether a volume has what a claim asks for. Whether it is free is another question.
+pub fn satisfies(volume: &Value, claim: &Value) -> bool {
+    let modes = volume.at(&["spec", "accessModes"]);
+    let selector = claim.at(&["spec", "selector"]);
+    class(volume) == class(claim)
+        && volume.at(&["spec", "volumeMode"]) == claim.at(&["spec", "volumeMode"])
+        && size(volume) >= size(claim)
+        && claim.at(&["spec", "accessModes"]).items().all(|m| modes.items().any(|x| x == m))
+        && (selector.is_null() || Selector::of(selector).is_ok_and(|s| s.matches(volume.labels())))
 }
 
 fn phase(v: &Value) -> Value {
@@ -181,7 +201,7 @@ pub const VOLUME: Rules = Rules {
         let (n, o) = (source(new), source(old));
         if n != o {
             let why = "spec.persistentvolumesource is immutable after creation";
-            let diff = diff::of("io.k8s.api.core.v1.PersistentVolumeSource", &o, &n);
+            let diff = diff::volume_sources(&o, &n);
             e.forbidden(&At::Path("spec.persistentvolumesource"), &format!("{why}\n{diff}"));
         }
         check::immutable(new.get("spec"), old.get("spec"), "volumeMode", &At::Path(""), e);

@@ -14,7 +14,16 @@ pub const RULES: Rules = Rules {
     prepare: |new, old| match old {
         None => {
             let qos = qos_class(new.get("spec"));
-            new.set(&["status"], obj!({"phase": "Pending", "qosClass": qos}));
+            let mut status = obj!({"phase": "Pending", "qosClass": qos});
+            if !new.at(&["spec", "schedulingGates"]).is_empty() {
+                let condition = obj!({
+                    "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+                    "message": "Scheduling is blocked due to non-empty scheduling gates",
+                    "lastProbeTime": null, "lastTransitionTime": new.at(&["metadata", "creationTimestamp"])
+                });
+                status.insert("conditions", obj!([condition]));
+            }
+            new.set(&["status"], status);
         }
         Some(old) => new.set(&["status"], old.get("status")),
     },

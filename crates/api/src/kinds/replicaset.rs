@@ -22,7 +22,6 @@ pub const RULES: Rules = Rules {
     validate_update: |new, old, e| workload::selector_immutable(new, old, e),
     warnings: |new, _, out| workload::warnings(new, out),
     generation: true,
-    fields: STATUS_REPLICAS,
     cells: Some(|v, now| {
         let mut cells = counts(v, now);
         cells.extend(workload::wide_cells(v.get("spec")));

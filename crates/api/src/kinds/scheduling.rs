@@ -155,7 +155,7 @@ pub fn tolerations(v: &Value, at: &At<'_>, e: &mut Errors) {
 
 fn spread(v: &Value, at: &At<'_>, e: &mut Errors) {
     const ACTIONS: [&str; 2] = ["DoNotSchedule", "ScheduleAnyway"];
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let pair = |c: &Value| (c.get("topologyKey").smol(), c.get("whenUnsatisfiable").smol());
     for (i, c) in v.items().enumerate() {
         let at = at.index(i);
         if c.get("maxSkew").int() <= 0 {
@@ -170,11 +170,11 @@ fn spread(v: &Value, at: &At<'_>, e: &mut Errors) {
         if !ACTIONS.contains(&action) {
             e.not_supported(&at.field("whenUnsatisfiable"), action, &ACTIONS);
         }
-        if seen.contains(&(key, action)) {
+        // Reported of the first of two.
+        if v.items().skip(i + 1).any(|other| pair(other) == pair(c)) {
             let at = at.field("{topologyKey, whenUnsatisfiable}");
             e.duplicate(&at, format!("{{{key}, {action}}}"));
         }
-        seen.push((key, action));
         if let Some(n) = c.get("minDomains").as_int() {
             if n <= 0 {
                 e.invalid(&at.field("minDomains"), n, "must be greater than zero");

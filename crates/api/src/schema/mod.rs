@@ -145,9 +145,38 @@ impl TypeId {
     }
 }
 
+const fn inlined(json: &'static str, go: &'static str, ty: &'static str, omit: bool) -> GoField {
+    GoField { json, go, ty, omit }
+}
+
+/// Inlined structs that the API's own schema has no type for, by their name in Go.
+static INLINED: &[(&str, &[GoField])] = &[
+    ("IngressRuleValue", &[inlined("http", "HTTP", "*v1.HTTPIngressRuleValue", true)]),
+    ("DeviceConfiguration", &[inlined("opaque", "Opaque", "*v1.OpaqueDeviceConfiguration", true)]),
+    (
+        "Rule",
+        &[
+            inlined("apiGroups", "APIGroups", "[]string", true),
+            inlined("apiVersions", "APIVersions", "[]string", true),
+            inlined("resources", "Resources", "[]string", true),
+            inlined("scope", "Scope", "*v1.ScopeType", true),
+        ],
+    ),
+    (
+        "RuleWithOperations",
+        &[
+            inlined("operations", "Operations", "[]v1.OperationType", true),
+            inlined("", "Rule", "v1.Rule", false),
+        ],
+    ),
+];
+
 impl GoField {
     /// The fields of a struct whose fields JSON inlines here.
     pub fn inlined(&self) -> &'static [GoField] {
+        if let Some((_, fields)) = INLINED.iter().find(|(n, _)| *n == self.go) {
+            return fields;
+        }
         if let Some((_, fields)) = go::INLINED.iter().find(|(n, _)| *n == self.ty) {
             return fields;
         }
@@ -160,7 +189,15 @@ impl GoField {
 impl Type {
     /// The field of that name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
-        let i = crate::Key::index_of(name)?;
+        self.at(crate::Key::index_of(name)?)
+    }
+
+    /// The field of that key.
+    pub fn field_of(&self, key: &crate::Key) -> Option<&'static Field> {
+        self.at(key.index()?)
+    }
+
+    fn at(&self, i: u16) -> Option<&'static Field> {
         self.fields.binary_search_by_key(&i, |f| f.key).ok().map(|n| &self.fields[n])
     }
 
@@ -196,6 +233,15 @@ impl Field {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inlined_structs_are_known() {
+        for t in tables::TYPES.iter() {
+            for g in t.id().go().iter().filter(|g| g.json.is_empty() && g.go != "TypeMeta") {
+                assert!(!g.inlined().is_empty(), "{} of {}", g.go, t.name);
+            }
+        }
+    }
 
     #[test]
     fn tables_are_sorted_and_say_what_the_api_says() {

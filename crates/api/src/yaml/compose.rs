@@ -203,6 +203,8 @@ fn spaced_tags(text: &str) -> std::borrow::Cow<'_, str> {
 /// The nodes of the first document, children before parents, so that the last is the root.
 fn compose(text: &str) -> Result<Vec<Raw>, YamlError> {
     let text = spaced_tags(text);
+    // kubectl reads line by line, so that a line break ends the last one too. The scanner relies on it.
+    let text = if text.ends_with('\n') { text } else { (text.into_owned() + "\n").into() };
     let mut input = text.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut input);

@@ -106,6 +106,22 @@ mod tests {
         }
     }
 
+    /// What the real kubectl makes of texts whose last line does not end.
+    #[test]
+    fn the_last_line_may_lack_its_end() {
+        for (text, want) in [
+            ("k: |\n  t", r#"{"k":"t\n"}"#),
+            ("k: >\n  a\n  t", r#"{"k":"a t\n"}"#),
+            ("k: |-\n  t", r#"{"k":"t"}"#),
+            ("k: |+\n  t\n\n ", r#"{"k":"t\n\n\n"}"#),
+            ("a: 1\nk: \"\\", "yaml: line 3: found unexpected end of stream"),
+            ("a: 1\nk: 'x", "yaml: line 3: found unexpected end of stream"),
+            ("a: 1\nk: \"x\n  y", "yaml: line 4: found unexpected end of stream"),
+        ] {
+            assert_eq!(json(text), want, "{text:?}");
+        }
+    }
+
     #[test]
     fn values_as_kubectl_reads_them() {
         for (text, want) in [

@@ -1,11 +1,16 @@
 //! Admission: what may be, and what is changed on the way. One file a plugin, in upstream's order.
 
+mod certificates;
 mod escalation;
 mod lifecycle;
 mod limitranger;
+mod node;
+mod optional;
 mod podsecurity;
+mod policy;
 mod priority;
-mod quota;
+pub mod quota;
+mod runtimeclass;
 mod serviceaccount;
 mod storage;
 mod tolerations;
@@ -46,12 +51,16 @@ const MUTATING: &[(&str, Plugin)] = &[
     ("NamespaceLifecycle", lifecycle::mutate),
     ("LimitRanger", limitranger::mutate),
     ("ServiceAccount", serviceaccount::mutate),
+    ("TaintNodesByCondition", node::taint),
+    ("AlwaysPullImages", optional::always_pull),
     ("Priority", priority::mutate),
     ("DefaultTolerationSeconds", tolerations::mutate),
     ("DefaultStorageClass", storage::default_storage),
     ("StorageObjectInUseProtection", storage::protect),
+    ("RuntimeClass", runtimeclass::mutate),
     ("DefaultIngressClass", storage::default_ingress),
     ("PodTopologyLabels", topology::mutate),
+    ("PodSecurityPolicy", crate::old::psp::admit),
 ];
 
 /// Validating plugins likewise.
@@ -59,8 +68,12 @@ const VALIDATING: &[(&str, Check)] = &[
     ("RBAC escalation", escalation::validate),
     ("NamespaceLifecycle", lifecycle::validate),
     ("LimitRanger", limitranger::validate),
+    ("NodeRestriction", node::restrict),
     ("PodSecurity", podsecurity::validate),
+    ("OwnerReferencesPermissionEnforcement", optional::owner_references),
     ("PersistentVolumeClaimResize", storage::resize),
+    ("CertificateApproval, CertificateSigning, CertificateSubjectRestriction", certificates::validate),
+    ("ValidatingAdmissionPolicy", policy::validate),
     ("ResourceQuota", quota::validate),
 ];
 
@@ -76,3 +89,6 @@ pub(crate) fn validate(api: &mut ApiServer, cx: &mut Cx, a: &Attempt<'_>) -> Res
 pub fn names() -> impl Iterator<Item = &'static str> {
     MUTATING.iter().map(|p| p.0).chain(VALIDATING.iter().map(|p| p.0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,65 @@ use api::Value;
 
 const PREFIX: &str = "pod-security.kubernetes.io/";
 
+/// Existing pods that a stricter label of their namespace would refuse. Models: `EvaluatePodsInNamespace`.
+fn namespace(api: &ApiServer, cx: &mut Cx, a: &Attempt<'_>) -> Result<(), Status> {
+    let label = |v: &Value, key: &str| v.labels().get(&format!("{PREFIX}{key}")).text().to_owned();
+    let of = |v: &Value| (label(v, "enforce"), label(v, "enforce-version"));
+    let (level, version) = of(&a.new);
+    if a.old.is_null() || of(&a.old) == (level.clone(), version.clone()) || level.is_empty() {
+        return Ok(());
+    }
+    let id = api.registry.at("", "v1", "pods")?;
+    // Pods that fail alike share a line.
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for (_, pod) in api.store.list(id, Some(a.new.name()), None).take(PODS_MAX) {
+        let found = violations(&level, pod);
+        if found.is_empty() {
+            continue;
+        }
+        let reasons: Vec<&str> = found.iter().map(|f| f.split(" (").next().unwrap_or(f)).collect();
+        let reasons = if found.iter().any(|f| f.starts_with("runAsUser=0")) && found.len() == 1 {
+            "runAsUser=0".to_owned()
+        } else {
+            reasons.join(", ")
+        };
+        match groups.iter_mut().find(|(r, _)| *r == reasons) {
+            Some((_, pods)) => pods.push(pod.name().to_owned()),
+            None => groups.push((reasons, vec![pod.name().to_owned()])),
+        }
+    }
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let version = if version.is_empty() { "latest" } else { &version };
+    cx.warnings.push(format!(
+        "existing pods in namespace \"{}\" violate the new PodSecurity enforce level \"{level}:{version}\"",
+        a.new.name()
+    ));
+    let mut lines: Vec<String> = groups
+        .into_iter()
+        .map(|(reasons, mut pods)| {
+            pods.sort();
+            let others = match pods.len() {
+                1 => String::new(),
+                2 => " (and 1 other pod)".to_owned(),
+                n => format!(" (and {} other pods)", n - 1),
+            };
+            format!("{}{others}: {reasons}", pods[0])
+        })
+        .collect();
+    lines.sort();
+    cx.warnings.append(&mut lines);
+    Ok(())
+}
+
+/// Pods of a namespace that are looked at. Models: `namespaceMaxPodsToCheck`.
+const PODS_MAX: usize = 3000;
+
 pub(crate) fn validate(api: &mut ApiServer, cx: &mut Cx, a: &Attempt<'_>) -> Result<(), Status> {
+    if a.is("Namespace") && a.new.is_some() {
+        return namespace(api, cx, a);
+    }
     let is_pod = a.is("Pod");
     let template: Option<&[&str]> = match a.r.kind.as_str() {
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController" => {

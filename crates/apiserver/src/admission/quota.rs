@@ -2,7 +2,7 @@
 
 use super::Attempt;
 use crate::server::Cx;
-use crate::{ApiServer, Status};
+use crate::{ApiServer, Resource, Status};
 use api::quantity::Quantity;
 use api::{Value, obj};
 
@@ -18,10 +18,12 @@ pub(crate) fn validate(api: &mut ApiServer, _cx: &mut Cx, a: &Attempt<'_>) -> Re
     let quotas: Vec<Value> =
         api.store.list(id, Some(&a.op.namespace), None).map(|(_, v)| v.clone()).collect();
     let mut updates = Vec::new();
-    for q in quotas.iter().filter(|q| matches(q, a)) {
-        let hard = q.at(&["status", "hard"]);
-        let (new, old) = (usage(a, &a.new), usage(a, &a.old));
+    for q in quotas.iter().filter(|q| covers(q, &a.r.kind, &a.new)) {
         missing(q, a)?;
+    }
+    for q in quotas.iter().filter(|q| covers(q, &a.r.kind, &a.new)) {
+        let hard = q.at(&["status", "hard"]);
+        let (new, old) = (usage(&a.r, &a.new), usage(&a.r, &a.old));
         let mut asked = Value::map();
         for (k, n) in new.entries().filter(|(k, _)| hard.get(k).is_some()) {
             let delta = Quantity::or_zero(n) - Quantity::or_zero(old.get(k));
@@ -105,17 +107,18 @@ fn missing(q: &Value, a: &Attempt<'_>) -> Result<(), Status> {
     Err(Status::forbidden("", "pods", a.new.name(), &why))
 }
 
-fn matches(q: &Value, a: &Attempt<'_>) -> bool {
+/// Whether a quota's scopes cover an object of a kind.
+pub fn covers(q: &Value, kind: &str, v: &Value) -> bool {
     let scopes = q.at(&["spec", "scopes"]).items().map(|s| obj!({"scopeName": s, "operator": "Exists"}));
     let terms: Vec<Value> =
         scopes.chain(q.at(&["spec", "scopeSelector", "matchExpressions"]).items().cloned()).collect();
     if terms.is_empty() {
         return true;
     }
-    if a.r.kind != "Pod" {
+    if kind != "Pod" {
         return false;
     }
-    let spec = a.new.get("spec");
+    let spec = v.get("spec");
     terms.iter().all(|t| {
         let class = spec.get("priorityClassName").text();
         match t.get("scopeName").text() {
@@ -138,18 +141,21 @@ fn matches(q: &Value, a: &Attempt<'_>) -> bool {
 }
 
 /// What an object uses, by the names that quotas have for it.
-fn usage(a: &Attempt<'_>, v: &Value) -> Value {
+pub fn usage(r: &Resource, v: &Value) -> Value {
     let mut u = Value::map();
     if v.is_null() {
         return u;
     }
-    let plural = a.r.plural.as_str();
-    let count = if a.r.group.is_empty() { plural.to_owned() } else { format!("{plural}.{}", a.r.group) };
-    u.insert(format!("count/{count}").as_str(), "1");
-    if a.r.group.is_empty() {
+    let plural = r.plural.as_str();
+    u.insert(format!("count/{}", r.qualified()).as_str(), "1");
+    // A pod that has ended uses nothing but its place in the store.
+    if r.kind == "Pod" && matches!(v.at(&["status", "phase"]).text(), "Succeeded" | "Failed") {
+        return u;
+    }
+    if r.group.is_empty() {
         u.insert(plural, "1");
     }
-    match a.r.kind.as_str() {
+    match r.kind.as_str() {
         "Pod" => {
             let (requests, limits) = super::limitranger::totals(v.get("spec"));
             for (k, q) in requests.entries() {

@@ -118,7 +118,7 @@ fn managed_only(set: Value, sub: &str, has_status: bool) -> Value {
         }
     }
     // A write by the main resource does not touch the status, one of the status not the spec.
-    if sub.is_empty() && has_status && set.get("f:status").is_some() {
+    if matches!(sub, "" | "scale") && has_status && set.get("f:status").is_some() {
         set = fieldset::without(&set, &["f:status"]);
     } else if sub == "status" && set.get("f:spec").is_some() {
         set = fieldset::without(&set, &["f:spec"]);
@@ -193,7 +193,8 @@ impl ApiServer {
         let with_status = has_status(s);
         let mine = managed_only(c.set, &op.sub, with_status);
         let gone = c.removed;
-        let (name, version) = (self.manager_of(cx, op), r.api_version());
+        let version = if r.old.is_some() { s.api_version() } else { r.api_version() };
+        let name = self.manager_of(cx, op);
         let is_mine = |e: &Entry| !e.apply && e.manager == name && e.version == version && e.sub == op.sub;
         let touches = !fieldset::is_empty(&mine);
         for e in entries.iter_mut() {
@@ -244,10 +245,17 @@ impl ApiServer {
     }
 
     /// Server-side apply onto an object, null if it does not exist yet: the object as it shall be, with its managers.
-    pub(crate) fn applied(&mut self, cx: &Cx, r: &Resource, op: &Op, live: &Value) -> Result<Value, Status> {
+    pub(crate) fn applied(
+        &mut self,
+        cx: &mut Cx,
+        r: &Resource,
+        op: &Op,
+        live: &Value,
+    ) -> Result<Value, Status> {
         let s = self.registry.get(r.storage).clone();
         let sch = schema(r);
         let mut config = op.body.clone();
+        self.modernise(cx, r, &mut config);
         if config.at(&["metadata", "managedFields"]).is_some() {
             let m = "metadata.managedFields must be nil";
             return Err(Status::bad_request(m));
@@ -280,7 +288,8 @@ impl ApiServer {
             config = api::decode::decode(ty, &config).map_err(handled)?.value;
             gostruct_omitted(&mut config, &op.body);
         }
-        let (name, version) = (self.manager_of(cx, op), r.api_version());
+        let version = if r.old.is_some() { s.api_version() } else { r.api_version() };
+        let name = self.manager_of(cx, op);
         let mut entries = read(live);
         if live.is_some() && entries.is_empty() {
             let set = managed_only(walk::fields_of(sch, live), "status", false);

@@ -23,10 +23,15 @@ impl ApiServer {
         if version.is_empty() {
             v.insert("apiVersion", r.api_version());
         }
-        let expected_version = r.api_version();
+        let mut expected_version = r.api_version();
+        if r.old.is_some() && version == self.registry.get(r.storage).api_version() {
+            // Read in today's version and sent back.
+            expected_version = version.as_str().into();
+        }
         if (!version.is_empty() && version != expected_version) || (!kind.is_empty() && kind != r.kind) {
             return Err(self.wrong_type(r, &version, &kind));
         }
+        self.modernise(cx, r, &mut v);
         let unknown = match r.ty {
             Some(ty) => {
                 let d = decode(ty, &v).map_err(handled)?;
@@ -39,25 +44,26 @@ impl ApiServer {
         Ok(v)
     }
 
-    pub(super) fn wrong_type(&self, r: &Resource, version: &str, kind: &str) -> Status {
-        let short = |v: &str| v.rsplit('/').next().unwrap_or(v).to_owned();
-        let version = if version.is_empty() { r.api_version().to_string() } else { version.to_owned() };
-        let kind = if kind.is_empty() { r.kind.to_string() } else { kind.to_owned() };
-        if self.registry.by_kind(&version, &kind).is_some() {
+    fn wrong_type(&self, r: &Resource, version: &str, kind: &str) -> Status {
+        let own = r.api_version();
+        let version = if version.is_empty() { own.as_str() } else { version };
+        let kind = if kind.is_empty() { r.kind.as_str() } else { kind };
+        let why = self.why_wrong_type(r, version, kind);
+        let short = version.rsplit('/').next().unwrap_or(version);
+        Status::bad_request(format!("{kind} in version \"{short}\" cannot be handled as a {}: {why}", r.kind))
+    }
+
+    /// Why an object of that version and kind is none of the resource's.
+    pub(super) fn why_wrong_type(&self, r: &Resource, version: &str, kind: &str) -> String {
+        if self.registry.by_kind(version, kind).is_some() {
             let package = if r.group.is_empty() { "core" } else { r.group.split('.').next().unwrap_or("") };
-            return Status::bad_request(format!(
-                "{kind} in version \"{}\" cannot be handled as a {}: converting ({}.{kind}) to ({package}.{}): unknown conversion",
-                short(&version),
-                r.kind,
-                short(&version),
-                r.kind
-            ));
+            let short = version.rsplit('/').next().unwrap_or(version);
+            return format!("converting ({short}.{kind}) to ({package}.{}): unknown conversion", r.kind);
         }
-        Status::bad_request(format!(
-            "{kind} in version \"{}\" cannot be handled as a {}: no kind \"{kind}\" is registered for version \"{version}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
-            short(&version),
-            r.kind
-        ))
+        format!(
+            "no kind \"{kind}\" is registered for version \"{version}\" in scheme \
+             \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\""
+        )
     }
 
     pub(super) fn report_unknown(
@@ -67,8 +73,7 @@ impl ApiServer {
         op: &Op,
         unknown: Vec<String>,
     ) -> Result<(), Status> {
-        let mut all: Vec<String> = unknown.iter().map(|u| format!("unknown field \"{u}\"")).collect();
-        all.extend(op.options.duplicates.iter().map(|d| format!("duplicate field \"{d}\"")));
+        let all = op.options.findings.with_unknown(&unknown);
         if all.is_empty() {
             return Ok(());
         }

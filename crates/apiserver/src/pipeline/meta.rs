@@ -7,8 +7,7 @@ use api::{Value, names};
 
 /// What a client may send only as it is. Models: `ValidateObjectMetaAccessorUpdate`.
 pub(super) fn meta_immutable(new: &Value, old: &Value, errors: &mut Errors) {
-    {
-        let key = "deletionTimestamp";
+    for key in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let (n, o) = (new.at(&["metadata", key]), old.at(&["metadata", key]));
         if n.is_some() && n != o {
             let root = At::Path("metadata");

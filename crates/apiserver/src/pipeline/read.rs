@@ -7,7 +7,17 @@ use api::field::{At, Errors};
 use api::selector::{FieldSelector, Selector};
 use api::{Value, obj};
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+
+/// Go does not mind bits behind the last byte.
+const B64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_encode_padding(false)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone),
+);
 
 impl ApiServer {
     pub(super) fn lookup(&self, r: &Resource, namespace: &str, name: &str) -> Result<Value, Status> {
@@ -36,17 +46,21 @@ impl ApiServer {
                 .find(|c| c.name() == op.name)
                 .ok_or_else(|| Status::not_found("", "componentstatuses", &op.name));
         }
-        Ok(self.convert(r.id, self.lookup(r, &op.namespace, &op.name)?))
+        let mut v = self.convert(r.id, self.lookup(r, &op.namespace, &op.name)?);
+        if r.old.is_some() {
+            // Clients compare what they read with what they send; only the version must be theirs.
+            v.insert("apiVersion", r.api_version());
+        }
+        Ok(v)
     }
 
     pub(super) fn component_statuses(&self) -> Vec<Value> {
-        ["controller-manager", "etcd-0", "scheduler"]
+        ["etcd-0", "controller-manager", "scheduler"]
             .iter()
             .map(|n| {
-                let message = if *n == "etcd-0" { r#"{"health":"true"}"# } else { "ok" };
                 obj!({
                     "kind": "ComponentStatus", "apiVersion": "v1", "metadata": {"name": *n},
-                    "conditions": [{"type": "Healthy", "status": "True", "message": message}]
+                    "conditions": [{"type": "Healthy", "status": "True", "message": "ok"}]
                 })
             })
             .collect()
@@ -55,24 +69,23 @@ impl ApiServer {
     pub(super) fn selectors(&self, r: &Resource, op: &Op) -> Result<(Selector, FieldSelector), Status> {
         let labels = match op.options.label_selector.as_str() {
             "" => Selector::everything(),
-            s => Selector::parse(s).map_err(|e| {
-                Status::bad_request(format!("unable to parse requirement: {e}").replace(
-                    "unable to parse requirement: unable to parse requirement: ",
-                    "unable to parse requirement: ",
-                ))
-            })?,
+            s => Selector::parse(s).map_err(Status::bad_request)?,
         };
         let fields = match op.options.field_selector.as_str() {
             "" => FieldSelector::default(),
             s => FieldSelector::parse(s).map_err(|e| Status::bad_request(e.to_string()))?,
         };
         for term in fields.terms.iter() {
-            let known = matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")
-                || r.rules.fields.iter().any(|(n, _)| *n == term.field);
+            // Cluster-scoped kinds with fields of their own do not know a namespace.
+            let plain = r.rules.fields.is_empty() && r.builtin.is_some();
+            let known = term.field == "metadata.name"
+                || (term.field == "metadata.namespace" && (r.namespaced || plain))
+                || r.rules.fields.iter().any(|(n, _)| *n == term.field)
+                || crate::custom::selectable(r, &term.field);
             if !known {
-                let m = match (r.builtin.is_some(), r.rules.fields.is_empty()) {
-                    (true, false) => format!("field label not supported: {}", term.field),
-                    _ => format!(
+                let m = match plain {
+                    false => format!("field label not supported: {}", term.field),
+                    true => format!(
                         "\"{}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
                         term.field
                     ),
@@ -170,7 +183,7 @@ impl ApiServer {
             }
             if how != "Exact" && how != "NotOlderThan" {
                 let mut e = Errors::default();
-                e.not_supported(&At::Path("resourceVersionMatch"), how, &["Exact", "NotOlderThan", ""]);
+                e.one_of(&At::Path("resourceVersionMatch"), how, &["Exact", "NotOlderThan", ""]);
                 return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &e));
             }
         }
@@ -210,6 +223,7 @@ impl ApiServer {
     pub(crate) fn open_watch(&mut self, cx: &Cx, op: &Op) -> Result<Watch, Status> {
         let r = self.registry.get(op.res).clone();
         let (labels, fields) = self.selectors(&r, op)?;
+        check_watch(op)?;
         let rv = op.options.resource_version.as_str();
         let mut w = Watch::new(op.res, self.store.revision());
         w.namespace = (!op.namespace.is_empty()).then(|| op.namespace.clone());
@@ -244,4 +258,21 @@ impl ApiServer {
         }
         Ok(w)
     }
+}
+
+/// Models: `validateWatchOptions`.
+fn check_watch(op: &Op) -> Result<(), Status> {
+    let (how, initial) = (op.options.resource_version_match.as_str(), op.options.send_initial_events);
+    let why = match initial {
+        None if !how.is_empty() => {
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        }
+        Some(_) if how != "NotOlderThan" => {
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        }
+        _ => return Ok(()),
+    };
+    let mut e = Errors::default();
+    e.forbidden(&At::Path("resourceVersionMatch"), why);
+    Err(Status::invalid("meta.k8s.io", "ListOptions", "", &e))
 }

@@ -1,6 +1,7 @@
 //! Writing: create, update, patch and server-side apply.
 
 use super::meta::{meta_immutable, validate_meta, validate_meta_update};
+use super::patch::check_apply;
 use crate::admission::{self, Attempt};
 use crate::request::PatchType;
 use crate::server::Cx;
@@ -44,6 +45,9 @@ impl ApiServer {
         admission::mutate(self, cx, &mut attempt)?;
         v = attempt.new;
         (s.rules.prepare)(&mut v, None);
+        if s.kind == "Service" && s.group.is_empty() {
+            crate::service::keep_allocated(&mut v, None);
+        }
         if s.builtin.is_none() && self.has_subresource(&s, "status") {
             v.remove(&["status"]);
         }
@@ -54,15 +58,14 @@ impl ApiServer {
             gostruct::fill(ty, &mut v);
         }
         self.name_it(&s, &mut v);
-        self.allocate(&s, &mut v, None)?;
         let mut errors = Errors::default();
         validate_meta(&s, &v, &mut errors);
         (s.rules.validate)(&v, &mut errors);
         crate::custom::validate(&s, &v, None, &mut errors);
         if !errors.is_empty() {
-            self.free_unused(&s, &v, None);
             return Err(Status::invalid(&s.group, &s.kind, v.name(), &errors));
         }
+        self.allocate(&s, &mut v, None)?;
         (s.rules.warnings)(&v, None, &mut cx.warnings);
         let attempt = Attempt { op: &op, r: &s, old: Value::Null, new: v };
         if let Err(e) = admission::validate(self, cx, &attempt) {
@@ -106,7 +109,10 @@ impl ApiServer {
             // Models: `names.SimpleNameGenerator`: 63 characters in all, five of them random.
             let base: String = meta.get("generateName").text().chars().take(58).collect();
             let name = loop {
-                let name = base.clone() + &self.chance.suffix(5);
+                let name = match self.replayed_suffix(&base) {
+                    Some(suffix) => base.clone() + &suffix,
+                    None => base.clone() + &self.chance.suffix(5),
+                };
                 if self.store.get(r.id, v.namespace(), &name).is_none() {
                     break name;
                 }
@@ -115,85 +121,51 @@ impl ApiServer {
         }
     }
 
+    /// The next suffix that the settings foresee for names with this beginning.
+    fn replayed_suffix(&mut self, base: &str) -> Option<SmolStr> {
+        let n = self.drawn.get(base).copied().unwrap_or(0);
+        let suffix = self.settings.names.iter().filter(|(b, _)| b == base).nth(n)?.1.clone();
+        self.drawn.insert(base.into(), n + 1);
+        Some(suffix)
+    }
+
     /// Update, patch and apply, of an object or a subresource.
     pub(super) fn change(&mut self, cx: &mut Cx, r: &Arc<Resource>, op: Op) -> Result<(u16, Value), Status> {
         let s = self.registry.get(r.storage).clone();
-        let old = match self.store.get(s.id, &op.namespace, &op.name) {
-            Some(v) => v.clone(),
-            None if op.options.patch == Some(PatchType::Apply) && op.sub.is_empty() => {
-                return self.apply_create(cx, r, op).map(|v| (201, v));
-            }
-            // An update of what does not exist is NotFound even for a body that would not decode.
-            None => return Err(Status::not_found(&r.group, &r.plural, &op.name)),
-        };
+        let stored = self.store.get(s.id, &op.namespace, &op.name).cloned();
+        let missing = || Status::not_found(&r.group, &r.plural, &op.name);
         if op.sub == "scale" {
+            let old = stored.ok_or_else(missing)?;
             let current = self.scale_of(&s, &old);
             let wanted = match op.verb {
-                Verb::Patch => self.patched(cx, r, &op, &current)?,
+                Verb::Patch => self.patched_scale(r, &op, &current)?,
                 _ => op.body.clone(),
             };
             let new = self.with_scale(&s, &op, &old, &wanted)?;
-            let mut op = op;
-            op.sub = SmolStr::default();
             let v = self.replace(cx, r, &s, &op, old, new)?;
             return Ok((200, self.scale_of(&s, &v)));
         }
-        let shown = self.convert(r.id, old.clone());
-        let new = match op.verb {
-            Verb::Patch => {
-                let mut patched = op.clone();
-                patched.body = self.patched(cx, r, &op, &shown)?;
-                patched.options.duplicates = Vec::new();
-                self.decode_object(cx, r, &patched)?
+        if op.verb == Verb::Update {
+            // The body is read before the object is looked for.
+            let new = self.decode_object(cx, r, &op)?;
+            check_place(r, &op, &new)?;
+            let new = self.to_storage(r, new);
+            let v = self.replace(cx, r, &s, &op, stored.ok_or_else(missing)?, new)?;
+            return Ok((200, self.convert(r.id, v)));
+        }
+        let old = match stored {
+            Some(v) => v,
+            None if op.options.patch == Some(PatchType::Apply) && op.sub.is_empty() => {
+                return self.apply_create(cx, r, op).map(|v| (201, v));
             }
-            _ => self.decode_object(cx, r, &op)?,
+            None => return Err(missing()),
         };
-        let name = new.name();
-        if name != op.name.as_str() {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                op.name
-            )));
-        }
-        if r.namespaced && !new.namespace().is_empty() && new.namespace() != op.namespace.as_str() {
-            return Err(Status::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request",
-            ));
-        }
+        let shown = self.convert(r.id, old.clone());
+        let new = self.patched(cx, r, &op, &shown)?;
+        check_place(r, &op, &new)?;
         let new = self.to_storage(r, new);
         let v = self.replace(cx, r, &s, &op, old, new)?;
         Ok((200, self.convert(r.id, v)))
-    }
-
-    /// The object after a patch.
-    pub(super) fn patched(
-        &mut self,
-        cx: &mut Cx,
-        r: &Resource,
-        op: &Op,
-        current: &Value,
-    ) -> Result<Value, Status> {
-        let bad = |m: String| Status::bad_request(m);
-        match op.options.patch {
-            Some(PatchType::Json) => api::patch::json_patch(current, &op.body).map_err(|_| {
-                let m = "the server rejected our request due to an error in our request";
-                Status::new(422, "Invalid", m)
-            }),
-            Some(PatchType::Merge) => Ok(api::patch::merge(current, &op.body)),
-            Some(PatchType::Strategic) => match r.ty {
-                Some(ty) => {
-                    api::patch::strategic(current, &op.body, Some(ty)).map_err(|e| bad(e.to_string()))
-                }
-                None => Err(Status::unsupported_media_type(
-                    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-                )),
-            },
-            Some(PatchType::Apply) => {
-                check_apply(op)?;
-                self.applied(cx, r, op, current)
-            }
-            None => Err(Status::method_not_allowed()),
-        }
     }
 
     /// Server-side apply of what does not exist yet.
@@ -204,10 +176,16 @@ impl ApiServer {
         mut op: Op,
     ) -> Result<Value, Status> {
         check_apply(&op)?;
-        if op.body.name().is_empty() {
-            op.body.set(&["metadata", "name"], op.name.clone());
+        let applied = self.applied(cx, r, &op, Value::null())?;
+        let uid = op.body.uid();
+        if !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Status::conflict(&r.group, &r.plural, &op.name, &why));
         }
-        op.body = self.applied(cx, r, &op, Value::null())?;
+        check_place(r, &op, &op.body)?;
+        op.body = applied;
         op.verb = Verb::Create;
         self.create(cx, r, op)
     }
@@ -255,8 +233,13 @@ impl ApiServer {
         let mut attempt = Attempt { op, r: s, old, new };
         admission::mutate(self, cx, &mut attempt)?;
         let Attempt { old, mut new, .. } = attempt;
-        if op.sub.is_empty() {
+        // A change of the scale is one of the object.
+        let whole = matches!(op.sub.as_str(), "" | "scale");
+        if whole {
             (s.rules.prepare)(&mut new, Some(&old));
+            if s.kind == "Service" && s.group.is_empty() {
+                crate::service::keep_allocated(&mut new, Some(&old));
+            }
             if s.builtin.is_none() && self.has_subresource(s, "status") {
                 match old.get("status") {
                     Value::Null => {
@@ -265,7 +248,6 @@ impl ApiServer {
                     status => new.insert("status", status),
                 }
             }
-            self.allocate(s, &mut new, Some(&old))?;
         }
         if let Some(ty) = s.ty {
             gostruct::fill(ty, &mut new);
@@ -287,7 +269,7 @@ impl ApiServer {
         validate_meta_update(&new, &old, &mut errors);
         if op.sub == "status" {
             (s.rules.validate_status)(&new, &old, &mut errors);
-        } else if op.sub.is_empty() {
+        } else if whole {
             validate_meta(s, &new, &mut errors);
             (s.rules.validate)(&new, &mut errors);
             (s.rules.validate_update)(&new, &old, &mut errors);
@@ -299,10 +281,10 @@ impl ApiServer {
             crate::custom::validate(s, &new, Some(&old), &mut errors);
         }
         if !errors.is_empty() {
-            self.free_unused(s, &new, Some(&old));
             return Err(Status::invalid(&s.group, &s.kind, &op.name, &errors));
         }
-        if op.sub.is_empty() {
+        if whole {
+            self.allocate(s, &mut new, Some(&old))?;
             (s.rules.warnings)(&new, Some(&old), &mut cx.warnings);
         }
         let attempt = Attempt { op, r: s, old, new };
@@ -314,8 +296,13 @@ impl ApiServer {
         }
         let key: Name = (op.namespace.clone(), op.name.clone());
         if self.may_vanish(s, &new) {
-            let v = self.uncommit(cx, s, &key).unwrap_or(new);
+            let last = self.uncommit(cx, s, &key);
             self.after_write(cx, s, Some(&old), None);
+            // The answer is the object as it was to be stored.
+            let mut v = new;
+            if let Some(last) = last {
+                v.set(&["metadata", "resourceVersion"], last.at(&["metadata", "resourceVersion"]));
+            }
             return Ok(v);
         }
         let v = self.commit(cx, s, key, new);
@@ -343,7 +330,7 @@ impl ApiServer {
         new: &Value,
     ) -> Result<(), Status> {
         let (rv, uid) = (new.at(&["metadata", "resourceVersion"]).text(), new.uid());
-        if !uid.is_empty() && uid != old.uid() {
+        if op.verb == Verb::Update && !uid.is_empty() && uid != old.uid() {
             let why = format!(
                 "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
                  Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
@@ -373,12 +360,22 @@ impl ApiServer {
     }
 }
 
-/// Who applies must say who it is. Models: `ValidatePatchOptions`.
-pub(super) fn check_apply(op: &Op) -> Result<(), Status> {
-    let mut e = Errors::default();
-    if op.options.field_manager.is_empty() {
-        e.required(&At::Path("fieldManager"), "is required for apply patch");
-        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &e));
+/// An object must be the one that the URL names. Models: `checkName`.
+pub(super) fn check_place(r: &Resource, op: &Op, v: &Value) -> Result<(), Status> {
+    let name = v.name();
+    if name.is_empty() && op.options.patch == Some(PatchType::Apply) {
+        return Err(Status::bad_request("name must be provided"));
+    }
+    if name != op.name.as_str() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            op.name
+        )));
+    }
+    if r.namespaced && !v.namespace().is_empty() && v.namespace() != op.namespace.as_str() {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     Ok(())
 }

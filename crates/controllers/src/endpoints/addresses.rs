@@ -36,7 +36,7 @@ pub(crate) fn backends(informers: &Informers, pods: ResId, service: &Value) -> V
                 return None;
             }
             let terminating = p.is_terminating();
-            let serving = is_ready(p) || publish;
+            let serving = is_ready(p);
             let spec = p.get("spec");
             let named =
                 spec.get("subdomain").text() == service.name() && !spec.get("hostname").text().is_empty();

@@ -129,7 +129,7 @@ impl EndpointSlices {
                 || !kept.iter().eq(slice.get("endpoints").items())
                 || slice.labels() != &labels;
             if changed {
-                slice.insert("endpoints", kept);
+                slice.insert("endpoints", if kept.is_empty() { Value::Null } else { kept.into() });
                 slice.set(&["metadata", "labels"], &labels);
             }
             keep.push((slice, changed));

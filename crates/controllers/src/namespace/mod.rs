@@ -2,75 +2,123 @@
 //!
 //! Models: `pkg/controller/namespace`.
 
-use crate::runtime::{Controller, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue};
+use crate::runtime::{Controller, Failure, Informers, Key, Kinds, Next, Outcome, Seen, Turn, WorkQueue};
 use api::{Value, obj};
 use apiserver::{ResId, Status};
-use sim::Duration;
+use sim::{Civil, Duration};
 use std::collections::BTreeMap;
+
+/// How long after a change a terminating namespace is looked at, so that all servers know that it terminates. Models:
+/// `namespaceDeletionGracePeriod`.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long what only finalizers hold is expected to take, in seconds. Models: `finalizerEstimateSeconds`.
+const FINALIZERS_S: i64 = 15;
 
 /// The controller.
 #[derive(Clone, Debug)]
 pub struct Namespaces {
     namespaces: ResId,
+    pods: ResId,
+}
+
+/// What is left of a namespace's content.
+#[derive(Debug, Default)]
+struct Left {
+    /// Objects by resource.
+    objects: BTreeMap<String, usize>,
+    /// Objects by finalizer.
+    finalizers: BTreeMap<String, usize>,
+    /// How long it may take, in seconds.
+    estimate_s: i64,
+}
+
+/// The longest grace of the pods that still run. Models: `estimateGracefulTerminationForPods`.
+fn grace_of(turn: &Turn<'_>, ns: &Value, pods: &[Value]) -> i64 {
+    let running =
+        pods.iter().filter(|p| !matches!(p.at(&["status", "phase"]).text(), "Succeeded" | "Failed"));
+    let longest = running.map(|p| p.at(&["spec", "terminationGracePeriodSeconds"]).int()).max().unwrap_or(0);
+    let now = turn.client.api.settings.epoch.civil(turn.now()).unix();
+    let since = Civil::parse(ns.at(&["metadata", "deletionTimestamp"]).text()).map_or(now, |t| t.unix());
+    if now - since >= longest { 0 } else { longest }
 }
 
 impl Namespaces {
     /// The controller.
     pub fn new(kinds: &Kinds) -> Self {
-        Namespaces { namespaces: kinds.get("", "namespaces") }
+        Namespaces { namespaces: kinds.get("", "namespaces"), pods: kinds.get("", "pods") }
     }
 
-    /// Deletes what a namespace holds; gives what is left: objects by resource, finalizers with their counts, and the
-    /// longest grace.
-    fn empty(
-        &self,
-        turn: &mut Turn<'_>,
-        ns: &str,
-    ) -> Result<(BTreeMap<String, usize>, BTreeMap<String, usize>, i64), Status> {
-        let resources: Vec<_> = turn
+    /// Deletes what a namespace holds of one resource. Models: `deleteAllContentForGroupVersionResource`.
+    fn empty_of(&self, turn: &mut Turn<'_>, ns: &Value, res: ResId, left: &mut Left) -> Result<(), Failure> {
+        if turn.client.api.store.list(res, Some(ns.name()), None).next().is_none() {
+            return Ok(());
+        }
+        let r = turn.client.api.registry.get(res).clone();
+        let all = turn.client.list(res, ns.name())?;
+        let grace = if r.group.is_empty() && r.plural == "pods" { grace_of(turn, ns, &all) } else { 0 };
+        let results: Vec<_> = turn.client.concurrently(|c| {
+            all.iter()
+                .filter(|o| !o.is_terminating())
+                .map(|o| c.delete(res, ns.name(), o.name(), obj!({"propagationPolicy": "Background"})))
+                .collect()
+        });
+        if let Some(e) = results.into_iter().find_map(|r| r.err().filter(|s| s.code != 404)) {
+            return Err(e.into());
+        }
+        let rest = turn.client.list(res, ns.name())?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        left.objects.insert(format!("{}.{}", r.plural, r.group), rest.len());
+        let finalizers = rest.iter().flat_map(|o| o.at(&["metadata", "finalizers"]).items());
+        let mut held = false;
+        for f in finalizers {
+            *left.finalizers.entry(f.text().to_owned()).or_insert(0) += 1;
+            held = true;
+        }
+        let estimate = match (grace, held) {
+            (0, true) => FINALIZERS_S,
+            (0, false) => {
+                return Err(Failure::Other(format!(
+                    "unexpected items still remain in namespace: {}",
+                    ns.name()
+                )));
+            }
+            (s, _) => s,
+        };
+        left.estimate_s = left.estimate_s.max(estimate);
+        Ok(())
+    }
+
+    /// Deletes what a namespace holds, pods before all else. Models: `deleteAllContent`.
+    fn empty(&self, turn: &mut Turn<'_>, ns: &Value) -> Result<Left, Failure> {
+        let mut left = Left::default();
+        self.empty_of(turn, ns, self.pods, &mut left)?;
+        if !left.objects.is_empty() {
+            // Nothing else goes, nor is counted, while there are pods.
+            self.report(turn, ns, &Left::default())?;
+            return Ok(left);
+        }
+        let all: Vec<ResId> = turn
             .client
             .api
             .registry
             .iter()
             .filter(|r| r.namespaced && r.storage == r.id && r.allows("delete"))
-            .map(|r| (r.id, r.qualified(), r.plural.clone(), r.group.clone()))
+            .map(|r| r.id)
             .collect();
-        let (mut left, mut finalizers, mut grace) = (BTreeMap::new(), BTreeMap::new(), 0);
-        for (res, qualified, plural, group) in resources {
-            if turn.client.api.store.list(res, Some(ns), None).next().is_none() {
-                continue;
-            }
-            let all = turn.client.list(res, ns)?;
-            let results: Vec<_> = turn.client.concurrently(|c| {
-                all.iter()
-                    .filter(|o| !o.is_terminating())
-                    .map(|o| c.delete(res, ns, o.name(), obj!({"propagationPolicy": "Background"})))
-                    .collect()
-            });
-            if let Some(e) = results.into_iter().find_map(|r| r.err().filter(|s| s.code != 404)) {
-                return Err(e);
-            }
-            for o in turn.client.list(res, ns)? {
-                *left
-                    .entry(if group.is_empty() { format!("{plural}.") } else { qualified.clone() })
-                    .or_insert(0) += 1;
-                for f in o.at(&["metadata", "finalizers"]).items() {
-                    *finalizers.entry(f.text().to_owned()).or_insert(0) += 1;
-                }
-                if plural == "pods" {
-                    grace = grace.max(o.at(&["metadata", "deletionGracePeriodSeconds"]).int());
-                }
-            }
+        for res in all {
+            self.empty_of(turn, ns, res, &mut left)?;
         }
-        Ok((left, finalizers, grace))
+        self.report(turn, ns, &left)?;
+        Ok(left)
     }
 
     fn report(
         &self,
         turn: &mut Turn<'_>,
         ns: &Value,
-        left: &BTreeMap<String, usize>,
-        finalizers: &BTreeMap<String, usize>,
+        Left { objects: left, finalizers, .. }: &Left,
     ) -> Result<(), Status> {
         let time = turn.client.timestamp();
         let list = |m: &BTreeMap<String, usize>, one: &str| {
@@ -153,7 +201,7 @@ impl Controller for Namespaces {
 
     fn seen(&mut self, seen: &Seen<'_>, _: &Informers, queue: &mut WorkQueue) {
         if seen.new.is_terminating() {
-            queue.add(seen.key());
+            queue.add_after(seen.key(), GRACE);
         }
     }
 
@@ -165,17 +213,9 @@ impl Controller for Namespaces {
         if !ns.at(&["spec", "finalizers"]).items().any(|f| f.text() == "kubernetes") {
             return Ok(Next::Done);
         }
-        let (left, finalizers, grace) = self.empty(turn, &key.1)?;
-        if !left.is_empty() {
-            self.report(turn, &ns, &left, &finalizers)?;
-            // Models: half of the longest grace plus a second; what only finalizers hold is looked at again soon.
-            let wait = if grace > 0 {
-                Duration::from_secs(grace as u64 / 2 + 1)
-            } else {
-                Duration::from_millis(500)
-            };
-            let backoff = Duration::from_millis(500) * (turn.queue.failures(key) + 1);
-            return Ok(Next::After(if grace > 0 { wait.min(Duration::from_secs(2)) } else { backoff }));
+        let left = self.empty(turn, &ns)?;
+        if left.estimate_s > 0 {
+            return Ok(Next::After(Duration::from_secs(left.estimate_s as u64 / 2 + 1)));
         }
         let mut ns = turn.client.get(self.namespaces, "", &key.1)?;
         let rest: Value =

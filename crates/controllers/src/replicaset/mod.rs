@@ -11,7 +11,7 @@ use crate::runtime::{
 use api::selector::Selector;
 use api::{Value, obj};
 use apiserver::{ResId, Status};
-use sim::Duration;
+use sim::{Civil, Duration};
 
 /// Pods created or deleted in one reconcile at most. Models: `BurstReplicas`.
 const BURST_MAX: usize = 500;
@@ -210,26 +210,15 @@ impl ReplicaSets {
         &self,
         turn: &mut Turn<'_>,
         set: &Value,
-        all: &[Value],
+        tally: &Tally,
         failure: Option<&str>,
     ) -> Result<Value, Status> {
-        let civil = turn.client.api.settings.epoch.civil(turn.now());
-        let min_ready = set.at(&["spec", "minReadySeconds"]).int();
-        let active: Vec<&Value> = all.iter().filter(|p| is_active(p)).collect();
-        let labels = Selector::of_labels(set.at(&["spec", "template", "metadata", "labels"]));
-        let count = |f: &dyn Fn(&Value) -> bool| active.iter().filter(|p| f(p)).count();
-        let terminating = all
-            .iter()
-            .filter(|p| {
-                p.is_terminating() && !matches!(p.at(&["status", "phase"]).text(), "Succeeded" | "Failed")
-            })
-            .count();
         let mut status = set.get("status").clone();
         for (k, n) in [
-            ("replicas", active.len()),
-            ("fullyLabeledReplicas", count(&|p| labels.matches(p.labels()))),
-            ("readyReplicas", count(&is_ready)),
-            ("availableReplicas", count(&|p| is_available(p, min_ready, civil))),
+            ("replicas", tally.active.len()),
+            ("fullyLabeledReplicas", tally.fully_labeled),
+            ("readyReplicas", tally.ready),
+            ("availableReplicas", tally.available),
         ] {
             if n == 0 && k != "replicas" {
                 status.remove(&[k]);
@@ -239,13 +228,13 @@ impl ReplicaSets {
         }
         // The older kind has no such field.
         if !self.is_legacy() {
-            status.insert("terminatingReplicas", terminating);
+            status.insert("terminatingReplicas", tally.terminating);
         }
         status.insert("observedGeneration", set.generation());
         let had = set.condition("ReplicaFailure");
         match failure {
             Some(m) if had.is_null() => {
-                let reason = if active.len() as i64 > set.at(&["spec", "replicas"]).int() {
+                let reason = if tally.active.len() as i64 > set.at(&["spec", "replicas"]).int() {
                     "FailedDelete"
                 } else {
                     "FailedCreate"
@@ -277,6 +266,44 @@ impl ReplicaSets {
     }
 }
 
+/// What the pods of a set come to. One look at each: a set of thousands is reconciled for every pod's change.
+#[derive(Default)]
+struct Tally {
+    active: Vec<Value>,
+    terminating: usize,
+    fully_labeled: usize,
+    ready: usize,
+    available: usize,
+    /// Until the next ready pod counts as available.
+    next_available: Option<Duration>,
+}
+
+impl Tally {
+    fn of(set: &Value, pods: Vec<Value>, now: Civil) -> Tally {
+        let min_ready = set.at(&["spec", "minReadySeconds"]).int();
+        let labels = Selector::of_labels(set.at(&["spec", "template", "metadata", "labels"]));
+        let mut t = Tally::default();
+        for pod in pods {
+            if !is_active(&pod) {
+                let finished = matches!(pod.at(&["status", "phase"]).text(), "Succeeded" | "Failed");
+                t.terminating += usize::from(!finished);
+                continue;
+            }
+            t.fully_labeled += usize::from(labels.matches(pod.labels()));
+            if is_ready(&pod) {
+                t.ready += 1;
+                if is_available(&pod, min_ready, now) {
+                    t.available += 1;
+                } else if let Some(d) = available_in(&pod, min_ready, now) {
+                    t.next_available = Some(t.next_available.map_or(d, |n| n.min(d)));
+                }
+            }
+            t.active.push(pod);
+        }
+        t
+    }
+}
+
 impl Controller for ReplicaSets {
     fn name(&self) -> &'static str {
         self.name
@@ -304,20 +331,16 @@ impl Controller for ReplicaSets {
         };
         let satisfied = self.expected.met(key, turn.now());
         let pods = claim_pods(turn, self.pods, &set, &self.selector(&set), |_| true, is_active)?;
-        let active: Vec<Value> = pods.iter().filter(|p| is_active(p)).cloned().collect();
+        let civil = turn.client.api.settings.epoch.civil(turn.now());
+        let tally = Tally::of(&set, pods, civil);
         let mut managed = Ok(());
         if satisfied && !set.is_terminating() {
-            managed = self.manage(turn, key, &set, &active);
+            managed = self.manage(turn, key, &set, &tally.active);
         }
         let failure = managed.as_ref().err().map(|s| s.message.clone());
-        self.update_status(turn, &set, &pods, failure.as_deref())?;
+        self.update_status(turn, &set, &tally, failure.as_deref())?;
         managed?;
-        let civil = turn.client.api.settings.epoch.civil(turn.now());
-        let min_ready = set.at(&["spec", "minReadySeconds"]).int();
-        match active.iter().filter_map(|p| available_in(p, min_ready, civil)).min() {
-            Some(d) => Ok(Next::After(d)),
-            None => Ok(Next::Done),
-        }
+        Ok(tally.next_available.map_or(Next::Done, Next::After))
     }
 
     fn boxed(&self) -> Box<dyn Controller> {

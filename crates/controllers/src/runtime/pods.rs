@@ -1,6 +1,7 @@
 //! Helpers over pods and owners that several controllers need.
 
 use super::Key;
+use api::k;
 use api::selector::Selector;
 use api::{Value, obj};
 use sim::{Civil, Duration};
@@ -30,7 +31,7 @@ pub fn is_controlled_by(v: &Value, owner: &Value) -> bool {
 
 /// Whether a pod's Ready condition is true.
 pub fn is_ready(pod: &Value) -> bool {
-    pod.condition("Ready").get("status").text() == "True"
+    pod.condition("Ready").field(&k::STATUS).text() == "True"
 }
 
 /// Whether a pod has been ready for `min_ready_s` seconds at `now`.
@@ -58,7 +59,7 @@ pub fn available_in(pod: &Value, min_ready_s: i64, now: Civil) -> Option<Duratio
 
 /// Whether a pod counts as active: neither finished nor terminating.
 pub fn is_active(pod: &Value) -> bool {
-    !matches!(pod.at(&["status", "phase"]).text(), "Succeeded" | "Failed") && !pod.is_terminating()
+    !matches!(pod.field(&k::STATUS).field(&k::PHASE).text(), "Succeeded" | "Failed") && !pod.is_terminating()
 }
 
 /// Resolves an int-or-percent against a total.

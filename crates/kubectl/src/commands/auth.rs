@@ -217,7 +217,7 @@ fn list(cx: &mut Cx<'_>, a: &Args, api: &Api) -> Done {
     for r in status.get("nonResourceRules").items() {
         let verbs = texts(r.get("verbs"));
         for u in texts(r.get("nonResourceURLs")) {
-            // These are not put together.
+            // Only rules of resources are joined.
             rows.push((String::new(), vec![u], Vec::new(), verbs.clone()));
         }
     }

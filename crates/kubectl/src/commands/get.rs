@@ -137,7 +137,23 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
         body => {
             let api::wire::Body::Object(v) = body else { return Ok(()) };
             // The server prints answers in the order of its structs; version is indented.
-            let json = api::gostruct::to_json(print::type_of(v), v);
+            let json = match v.kind() {
+                "APIVersions" | "APIGroup" | "APIGroupList" | "APIResourceList" => {
+                    let order = [
+                        "kind",
+                        "apiVersion",
+                        "name",
+                        "versions",
+                        "serverAddressByClientCIDRs",
+                        "preferredVersion",
+                        "groupVersion",
+                        "resources",
+                        "groups",
+                    ];
+                    super::version::raw_json(v, &order)
+                }
+                _ => api::gostruct::to_json(print::type_of(v), v),
+            };
             if path == "/version" {
                 let order = [
                     "major",
@@ -159,9 +175,9 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
             } else {
                 cx.out(json);
             }
+            cx.out("\n");
         }
     }
-    cx.out("\n");
     Ok(())
 }
 
@@ -220,11 +236,7 @@ fn generic(
     } else if objects.is_empty() && !errors.is_empty() {
         // Nothing but errors.
     } else {
-        // Sorting makes a list of nothing, too, and columns print its headings.
-        let columns = matches!(printer, Printer::Columns(_)) && by.is_empty();
-        if !(columns && objects.is_empty()) {
-            printer.print(cx, &print::list_of(objects), keep)?;
-        }
+        printer.print(cx, &print::list_of(objects), keep)?;
     }
     match Error::many(errors) {
         Some(e) => Err(e.into()),

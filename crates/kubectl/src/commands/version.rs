@@ -58,6 +58,13 @@ pub fn ordered_json(v: &Value, order: &[&str]) -> String {
     format!("{{\n{}\n}}", rows.join(",\n"))
 }
 
+/// The same without blanks.
+pub fn raw_json(v: &Value, order: &[&str]) -> String {
+    let known = order.iter().filter(|k| v.get(k).is_some());
+    let rows: Vec<String> = known.map(|k| format!("\"{k}\":{}", v.get(k).to_json())).collect();
+    format!("{{{}}}", rows.join(","))
+}
+
 fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     if !a.words.is_empty() {
         return Err(Error::Text(format!("extra arguments: [{}]", a.words.join(" "))).into());
