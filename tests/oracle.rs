@@ -68,7 +68,8 @@ pub fn cases(dir: &Path) -> std::io::Result<Vec<Case>> {
             (true, true) => key,
             _ => (group(&c.name).to_owned(), time),
         };
-        keys.insert(c.name.clone(), key.clone());
+        // What others of the letter build on comes before them.
+        keys.insert(c.name.clone(), (key.clone(), !c.name.ends_with("-setup")));
     }
     all.sort_by_cached_key(|c| keys.get(&c.name).cloned());
     Ok(all)
@@ -122,9 +123,9 @@ pub fn texts() -> Option<Arc<apiserver::Texts>> {
     apiserver::Texts::read(&bytes).map(Arc::new)
 }
 
-/// A kubeconfig of a user with a token.
+/// A kubeconfig of a user with a token; its context has the name that the recordings show.
 fn kubeconfig(user: &str, token: &str) -> String {
-    cluster::kubeconfig("https://127.0.0.1:6443", user, token)
+    cluster::kubeconfig("https://127.0.0.1:6443", user, token).replace(&format!("{user}@kubarium"), "oracle")
 }
 
 /// Groups of cases that share a cluster: those of one first letter that build on each other.
