@@ -136,8 +136,7 @@ fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], pr
 fn subcommands(c: &Command, prefix: &str) -> Vec<String> {
     let root = core::ptr::eq(c, &commands::ROOT);
     let shown = |s: &&&Command| {
-        s.name.starts_with(prefix)
-            && (s.group != Group::None || !root || ["options", "kuberc"].contains(&s.name))
+        s.name.starts_with(prefix) && (s.group != Group::None || !root || s.name == "options")
     };
     let mut words: Vec<String> =
         c.subs.iter().filter(shown).map(|s| format!("{}\t{}", s.name, s.short)).collect();

@@ -72,7 +72,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         }
     }
     let many = infos.len() > 1;
-    let events = a.bool("show-events") && (!many || a.given("show-events"));
+    let events = a.bool("show-events") && (!(many || by_beginning) || a.given("show-events"));
     for (n, i) in infos.iter().enumerate() {
         let mut d = Describer { cx, api: &api, events };
         let text = page(&mut d, i)?;

@@ -127,7 +127,6 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
     }
     let api = cx.api(a)?;
     let r = Request::of_target(Method::Get, raw);
-    let path = r.path.clone();
     let answer = api.send(cx, r)?;
     if !answer.is_ok() {
         return Err(client::failure(&answer).into());
@@ -136,7 +135,7 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
         api::wire::Body::Bytes(b) => cx.out_bytes(b),
         body => {
             let api::wire::Body::Object(v) = body else { return Ok(()) };
-            // The server prints answers in the order of its structs; version is indented.
+            // The server prints answers in the order of its structs.
             let json = match v.kind() {
                 "APIVersions" | "APIGroup" | "APIGroupList" | "APIResourceList" => {
                     let order = [
@@ -154,27 +153,7 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
                 }
                 _ => api::gostruct::to_json(print::type_of(v), v),
             };
-            if path == "/version" {
-                let order = [
-                    "major",
-                    "minor",
-                    "emulationMajor",
-                    "emulationMinor",
-                    "minCompatibilityMajor",
-                    "minCompatibilityMinor",
-                    "gitVersion",
-                    "gitCommit",
-                    "gitTreeState",
-                    "buildDate",
-                    "goVersion",
-                    "compiler",
-                    "platform",
-                ];
-                let text = super::version::ordered_json(v, &order);
-                cx.out(text);
-            } else {
-                cx.out(json);
-            }
+            cx.out(json);
             cx.out("\n");
         }
     }

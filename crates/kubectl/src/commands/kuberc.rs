@@ -1,6 +1,6 @@
 //! `kubectl kuberc`: shows and sets preferences.
 
-use crate::command::{Args, Command};
+use crate::command::{Args, Command, Group};
 use crate::complete;
 use crate::cx::{Cx, Done, Event, Source, Stop};
 use crate::error::Error;
@@ -19,6 +19,7 @@ const PATH: Flag = flag(
 /// The command.
 pub static COMMAND: Command = Command {
     name: "kuberc",
+    group: Group::Other,
     short: "Manage kuberc configuration files",
     long: "Shows and sets preferences: aliases for commands, and flags' defaults.",
     usage: "kuberc SUBCOMMAND",

@@ -48,17 +48,7 @@ fn client() -> Value {
     })
 }
 
-/// A flat object as JSON with two blanks, its keys in a given order.
-pub fn ordered_json(v: &Value, order: &[&str]) -> String {
-    let rows: Vec<String> = order
-        .iter()
-        .filter(|k| v.get(k).is_some())
-        .map(|k| format!("  \"{k}\": {}", v.get(k).to_json()))
-        .collect();
-    format!("{{\n{}\n}}", rows.join(",\n"))
-}
-
-/// The same without blanks.
+/// A flat object as JSON, its keys in a given order.
 pub fn raw_json(v: &Value, order: &[&str]) -> String {
     let known = order.iter().filter(|k| v.get(k).is_some());
     let rows: Vec<String> = known.map(|k| format!("\"{k}\":{}", v.get(k).to_json())).collect();
