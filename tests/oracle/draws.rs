@@ -51,7 +51,8 @@ pub fn read<'a>(dirs: impl Iterator<Item = &'a Path>) -> Draws {
             f.words(&e.output, i);
             f.nodes(namespace_of(&e.line), &e.output);
         }
-        for file in ["object.json"] {
+        {
+            let file = "object.json";
             f.nodes("", &fs::read_to_string(dir.join(file)).unwrap_or_default());
         }
     }

@@ -332,7 +332,7 @@ fn eval(e: &Expr, s: &mut Scope, b: &mut Budget) -> Result<Value, String> {
             let mut out = Value::map();
             for (k, v) in all {
                 let (k, v) = (eval(k, s, b)?, eval(v, s, b)?);
-                out.insert(&functions::text(&k), v);
+                out.insert(functions::text(&k), v);
             }
             Ok(out)
         }

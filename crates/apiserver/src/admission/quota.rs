@@ -23,7 +23,7 @@ pub(crate) fn validate(api: &mut ApiServer, _cx: &mut Cx, a: &Attempt<'_>) -> Re
     }
     for q in quotas.iter().filter(|q| covers(q, &a.r.kind, &a.new)) {
         let hard = q.at(&["status", "hard"]);
-        let (new, old) = (usage(&a.r, &a.new), usage(&a.r, &a.old));
+        let (new, old) = (usage(a.r, &a.new), usage(a.r, &a.old));
         let mut asked = Value::map();
         for (k, n) in new.entries().filter(|(k, _)| hard.get(k).is_some()) {
             let delta = Quantity::or_zero(n) - Quantity::or_zero(old.get(k));

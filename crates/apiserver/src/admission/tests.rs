@@ -100,7 +100,7 @@ fn policies_in_cel() {
         admin.0,
         admin.1,
         Method::Post,
-        &format!("{base}").replace("policies", "policybindings"),
+        &base.to_string().replace("policies", "policybindings"),
         binding,
     );
     assert_eq!(r.status, 201, "{}", message(&r));
