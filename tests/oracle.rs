@@ -15,8 +15,9 @@ use draws::Draws;
 use sim::{Duration, Epoch, Instant, Seed};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-pub use compare::differences;
+pub use compare::{Placeholders, differences, folded};
 
 /// How long a line may take in virtual time, in seconds.
 const PATIENCE_S: u64 = 900;
@@ -67,7 +68,8 @@ pub fn cases(dir: &Path) -> std::io::Result<Vec<Case>> {
             (true, true) => key,
             _ => (group(&c.name).to_owned(), time),
         };
-        keys.insert(c.name.clone(), key.clone());
+        // What others of the letter build on comes before them.
+        keys.insert(c.name.clone(), (key.clone(), !c.name.ends_with("-setup")));
     }
     all.sort_by_cached_key(|c| keys.get(&c.name).cloned());
     Ok(all)
@@ -98,7 +100,8 @@ fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws) -> Worl
     setup.settings.tokens.push(("alicetoken".into(), User { uid: "u-alice".into(), ..alice }));
     setup.cwd = "/case".into();
     setup.host = "vm".into();
-    setup.env = vec![("KUBECONFIG".into(), "/root/.kube/config".into())];
+    // Paths of edited files are recorded without a directory.
+    setup.env = vec![("KUBECONFIG".into(), "/root/.kube/config".into()), ("TMPDIR".into(), ".".into())];
     setup
         .files
         .push(("/root/.kube/config".into(), kubeconfig("kubernetes-admin", "admintoken").into_bytes()));
@@ -107,13 +110,22 @@ fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws) -> Worl
     setup.settings.names = draws.names.iter().map(|(b, s)| (b.into(), s.into())).collect();
     draws.tosses.iter().for_each(|(ns, pod, node)| setup.tosses.add(ns, pod, node));
     let mut w = World::new(seed, setup);
+    if let Some(texts) = texts() {
+        w.set_texts(texts);
+    }
     w.run_until(Instant::from_secs(3) + phase);
     w
 }
 
-/// A kubeconfig of a user with a token.
+/// The texts of fields in the file that `$KUBARIUM_TEXTS` names.
+pub fn texts() -> Option<Arc<apiserver::Texts>> {
+    let bytes = fs::read(std::env::var_os("KUBARIUM_TEXTS")?).ok()?;
+    apiserver::Texts::read(&bytes).map(Arc::new)
+}
+
+/// A kubeconfig of a user with a token; its context has the name that the recordings show.
 fn kubeconfig(user: &str, token: &str) -> String {
-    cluster::kubeconfig("https://127.0.0.1:6443", user, token)
+    cluster::kubeconfig("https://127.0.0.1:6443", user, token).replace(&format!("{user}@kubarium"), "oracle")
 }
 
 /// Groups of cases that share a cluster: those of one first letter that build on each other.
@@ -236,6 +248,9 @@ fn run_case(c: &Case, w: &mut World) -> Report {
         w.put_file(&path, &bytes);
     }
     prepare(w, &lines);
+    for (path, _) in files_of(c).iter().filter(|(_, b)| b.starts_with(b"#!")) {
+        run_line(w, &format!("chmod +x {path}"));
+    }
     let mut got: Vec<Entry> = Vec::new();
     let settle = settling_time(&c.dir);
     let mut moments = if group(&c.name) == c.name { moments::of(&expected) } else { Vec::new() };

@@ -79,17 +79,56 @@ fn diff_of_sets(a: &[String], b: &[String]) -> String {
 
 /// Placeholders by order of first appearance, so that equal stays equal and different stays different.
 fn numbered(entries: &[Vec<String>]) -> Vec<String> {
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut of = |kind: &str, text: &str| {
+    let mut places = Placeholders::default();
+    let mut of = |kind: &str, text: &str| places.of(kind, text);
+    entries.iter().map(|e| e.iter().map(|l| render(l, &mut of)).collect::<Vec<_>>().join("\n")).collect()
+}
+
+/// The placeholders of one side.
+#[derive(Debug, Default)]
+pub struct Placeholders {
+    names: BTreeMap<String, String>,
+    counts: BTreeMap<String, usize>,
+}
+
+impl Placeholders {
+    fn of(&mut self, kind: &str, text: &str) -> String {
+        let counts = &mut self.counts;
         let fresh = || {
             let n = counts.entry(kind.to_owned()).or_default();
             *n += 1;
             format!("<{kind}{n}>")
         };
-        names.entry(text.to_owned()).or_insert_with(fresh).clone()
-    };
-    entries.iter().map(|e| e.iter().map(|l| render(l, &mut of)).collect::<Vec<_>>().join("\n")).collect()
+        self.names.entry(text.to_owned()).or_insert_with(fresh).clone()
+    }
+
+    /// A text with what is random or a time replaced, blanks and all else as they are.
+    pub fn map(&mut self, text: &str) -> String {
+        let line = |l: &str| render(&klog(&tokens(&mut Names, l)), |kind, text| self.of(kind, text));
+        text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A text with runs of blanks folded.
+pub fn folded(text: &str) -> String {
+    text.split('\n').map(fold_spaces).collect::<Vec<_>>().join("\n")
+}
+
+/// The time and process at the head of a log line: `W1124 21:52:40.408909    1592 helpers.go:719]`
+fn klog(line: &str) -> String {
+    let head = line.as_bytes();
+    let is = head.len() > 22
+        && b"IWEF".contains(&head[0])
+        && head[1..5].iter().all(u8::is_ascii_digit)
+        && head[5] == b' '
+        && head[8] == b':';
+    match line.find(".go:") {
+        Some(at) if is => {
+            let from = line[..at].rfind(' ').map_or(at, |i| i + 1);
+            format!("{}<log> {}", &line[..1], &line[from..])
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// Placeholders by what is said of a token: the lines that name it, in which the others have such placeholders too,
@@ -214,8 +253,15 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     if w.is_empty() {
         return String::new();
     }
-    if let Some(bare) = w.strip_suffix(':') {
-        return token(names, bare, line) + ":";
+    // What ends a name is no part of it.
+    for end in [":", "."] {
+        if let Some(bare) = w.strip_suffix(end) {
+            return token(names, bare, line) + end;
+        }
+    }
+    // `2026-11-24 21:17:33 +0000 UTC`
+    if line.contains(" +0000 UTC") && (is_day(w) || is_clock(w)) {
+        return "<time>".into();
     }
     if is_uuid(w) {
         return names.of("uid", w);
@@ -226,8 +272,19 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     if is_duration(w) && !line.trim_start().starts_with("- ") {
         return "<age>".into();
     }
-    if w.len() > 36 && w.is_char_boundary(36) && is_uuid(&w[..36]) {
+    let id = w.len() == 64 && w.bytes().all(|b| b.is_ascii_hexdigit());
+    if id || w.len() > 36 && w.is_char_boundary(36) && is_uuid(&w[..36]) {
         return names.of("container", w);
+    }
+    // As Go prints maps: the key stands before the value.
+    if let Some((key, value)) = w.split_once(':')
+        && key.bytes().all(|b| b.is_ascii_alphabetic())
+    {
+        let version = key == "resourceVersion" && value.bytes().all(|b| b.is_ascii_digit());
+        if version || is_rfc3339(value) || is_uuid(value) {
+            let value = if version { "<rv>".to_owned() } else { token(names, value, line) };
+            return format!("{key}:{value}");
+        }
     }
     if let Some((head, tail)) = w.rsplit_once('.')
         && tail.len() == 16
@@ -278,13 +335,31 @@ fn is_uuid(w: &str) -> bool {
 
 fn is_rfc3339(w: &str) -> bool {
     w.len() >= 20
+        && w.is_ascii()
         && w.as_bytes()[4] == b'-'
         && w.as_bytes()[10] == b'T'
         && (w.ends_with('Z') || w.contains('+'))
 }
 
-/// `5s`, `2m10s`, `3d4h`.
+/// `2026-11-24`
+fn is_day(w: &str) -> bool {
+    let digit = |(i, b): (usize, u8)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() };
+    w.len() == 10 && w.bytes().enumerate().all(digit)
+}
+
+/// `21:17:33`
+fn is_clock(w: &str) -> bool {
+    let digit = |(i, b): (usize, u8)| if matches!(i, 2 | 5) { b == b':' } else { b.is_ascii_digit() };
+    w.len() == 8 && w.bytes().enumerate().all(digit)
+}
+
+/// `5s`, `2m10s`, `3d4h`, `250ms`, `1.5s`.
 fn is_duration(w: &str) -> bool {
+    if let Some(n) = w.strip_suffix("ms").or_else(|| w.strip_suffix('s')).filter(|n| !n.is_empty())
+        && n.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    {
+        return true;
+    }
     let mut digits = false;
     let mut any = false;
     for c in w.chars() {
@@ -312,14 +387,17 @@ pub fn random_suffix(w: &str) -> Option<usize> {
     .then_some(i)
 }
 
-/// `Tue, 24 Nov 2026 21:17:33 +0000`
+/// `Tue, 24 Nov 2026 21:17:33 +0000`, perhaps several.
 fn long_dates(s: &str) -> String {
     const DAYS: [&str; 7] = ["Mon, ", "Tue, ", "Wed, ", "Thu, ", "Fri, ", "Sat, ", "Sun, "];
-    let Some(at) = DAYS.iter().find_map(|d| s.find(d)) else { return s.to_owned() };
-    match s[at..].find("+0000") {
-        Some(end) => format!("{}<date>{}", &s[..at], &s[at + end + 5..]),
-        None => s.to_owned(),
+    let mut out = String::new();
+    let mut rest = s;
+    while let Some(at) = DAYS.iter().filter_map(|d| rest.find(d)).min() {
+        let Some(end) = rest[at..].find("+0000") else { break };
+        out += &format!("{}<date>", &rest[..at]);
+        rest = &rest[at + end + 5..];
     }
+    out + rest
 }
 
 /// Whether an output is a list whose order is random on the real thing too: as the README names them, events of one

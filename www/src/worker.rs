@@ -1,14 +1,15 @@
 //! The worker: owns the timeline, runs it for the frame's budget, sends what changed.
 
-use crate::platform::{after, now_ms, post_from_worker, serve_worker};
+use crate::platform::{after, fetch_bytes, now_ms, post_from_worker, serve_worker};
 use crate::protocol::{Answer, Clock, Frame, From, FromWorker, Mark, Question, ToWorker};
 use api::yaml;
-use cluster::{Command, Timeline};
+use cluster::{Command, Texts, Timeline};
 use lesson::Lesson;
 use scenario::Scenario;
 use sim::{Duration, Instant};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How long a frame may keep the worker busy, in milliseconds.
 const BUDGET_MS: f64 = 12.0;
@@ -16,6 +17,8 @@ const BUDGET_MS: f64 = 12.0;
 const FRAME_MS: i32 = 16;
 /// Events between looks at the clock.
 const SLICE_EVENTS: usize = 64;
+/// How long after the start the texts of fields are fetched, in milliseconds: nothing but `explain` needs them.
+const TEXTS_MS: i32 = 3_000;
 
 struct Host {
     timeline: Option<Timeline>,
@@ -35,6 +38,8 @@ struct Host {
     logged: usize,
     /// Output that replay brought, to be shown after the page has cleared its terminals.
     changed: bool,
+    /// The texts of fields, once they are here; each world is given them, no world keeps them.
+    texts: Option<Arc<Texts>>,
 }
 
 /// Starts the worker.
@@ -54,10 +59,15 @@ pub fn start() {
         behind: false,
         logged: 0,
         changed: true,
+        texts: None,
     }));
     let on_message = host.clone();
     serve_worker(move |m: ToWorker| on_message.borrow_mut().take(m));
     post_from_worker(&FromWorker::Ready);
+    let reader = host.clone();
+    after(TEXTS_MS, move || {
+        fetch_bytes("texts.bin", move |b| reader.borrow_mut().texts = Texts::read(&b).map(Arc::new));
+    });
     tick(host);
 }
 
@@ -175,6 +185,9 @@ impl Host {
         let passed = (now - self.last_ms).clamp(0.0, 250.0);
         self.last_ms = now;
         let Some(t) = &mut self.timeline else { return };
+        if let Some(texts) = &self.texts {
+            t.world_mut().set_texts(texts.clone());
+        }
         if self.running {
             let step = Duration::from_nanos((passed * 1e6 * self.speed) as u64);
             self.target = self.target.max(t.world().now()) + step;

@@ -37,7 +37,11 @@ fn write_struct(out: &mut String, ty: &'static Type, fields: &'static [GoField],
     }
     for g in fields {
         if g.json.is_empty() {
-            write_struct(out, ty, g.inlined(), v, false);
+            if g.inlined().is_empty() {
+                write_rest(out, ty, fields, v);
+            } else {
+                write_struct(out, ty, g.inlined(), v, false);
+            }
             continue;
         }
         let field = v.get(g.json);
@@ -58,6 +62,19 @@ fn write_struct(out: &mut String, ty: &'static Type, fields: &'static [GoField],
     }
     if braces {
         out.push('}');
+    }
+}
+
+/// The fields of an inlined struct that there is no table of: those of the type that the outer struct does not name.
+fn write_rest(out: &mut String, ty: &'static Type, named: &[GoField], v: &Value) {
+    for (k, field) in v.entries() {
+        let Some(f) = ty.field(k).filter(|_| !named.iter().any(|g| g.json == k.as_str())) else { continue };
+        if !out.ends_with('{') {
+            out.push(',');
+        }
+        json::string(out, k);
+        out.push(':');
+        write_value(out, Some(f.ty), field);
     }
 }
 

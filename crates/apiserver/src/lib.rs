@@ -25,10 +25,12 @@ mod request;
 mod review;
 mod scale;
 mod server;
+
 mod service;
 pub mod status;
 pub mod store;
 mod table;
+mod texts;
 mod watch;
 
 pub use client::{Client, Identity, Patch};
@@ -39,6 +41,7 @@ pub use request::{KubeletCall, Op, Options, Outcome, Verb};
 pub use server::{ApiServer, Settings};
 pub use status::Status;
 pub use store::{Change, ChangeKind, Store};
+pub use texts::Texts;
 pub use watch::{Watch, WatchEvent};
 
 /// The certificate of the cluster's authority, as `kube-root-ca.crt` holds it: a token, not cryptography.

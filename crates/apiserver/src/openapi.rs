@@ -1,9 +1,10 @@
 //! OpenAPI documents, generated from the schema tables and the CustomResourceDefinitions.
 //!
 //! What clients need of them is here: types for `kubectl explain` and for building patches, and the parameters of
-//! paths by which they learn that the server validates fields itself. The texts of fields are not here.
+//! paths by which they learn that the server validates fields itself. The texts of fields are there when they are
+//! loaded, see [`crate::Texts`].
 
-use crate::{ApiServer, Resource};
+use crate::{ApiServer, Resource, Texts};
 use api::schema::{Field, ListType, Patch, Ty, TypeId};
 use api::{SmolStr, Value, obj};
 use std::collections::BTreeSet;
@@ -39,7 +40,10 @@ impl ApiServer {
             }
             // Clients keep a document for as long as its address stays the same.
             let hash = match r.builtin {
-                Some(_) => env!("CARGO_PKG_VERSION").to_owned(),
+                Some(_) => {
+                    let more = if self.texts.is_some() { "-texts" } else { "" };
+                    format!("{}{more}", env!("CARGO_PKG_VERSION"))
+                }
                 None => format!("{:08X}", self.custom_fingerprint(&r.group, &r.version)),
             };
             paths.insert(key.as_str(), obj!({"serverRelativeURL": format!("/openapi/v3/{key}?hash={hash}")}));
@@ -60,7 +64,7 @@ impl ApiServer {
     pub(crate) fn openapi_group(&self, group: &str, version: &str) -> Value {
         let here: Vec<&Arc<Resource>> =
             self.registry.iter().filter(|r| r.group == group && r.version == version).collect();
-        let (paths, schemas) = document(&here, Version::V3);
+        let (paths, schemas) = document(&here, Version::V3, self.texts.as_deref());
         obj!({
             "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.2"}, "paths": paths,
             "components": {"schemas": schemas}
@@ -70,7 +74,7 @@ impl ApiServer {
     /// `/openapi/v2`: everything in one document.
     pub(crate) fn openapi_v2(&self) -> Value {
         let all: Vec<&Arc<Resource>> = self.registry.iter().collect();
-        let (paths, definitions) = document(&all, Version::V2);
+        let (paths, definitions) = document(&all, Version::V2, self.texts.as_deref());
         obj!({
             "swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.36.2"}, "paths": paths,
             "definitions": definitions
@@ -78,7 +82,51 @@ impl ApiServer {
     }
 }
 
-fn document(resources: &[&Arc<Resource>], version: Version) -> (Value, Value) {
+/// Named types without fields of their own, as tables know them.
+const SCALARS: [(Ty, &str); 4] = [
+    (Ty::Quantity, "io.k8s.apimachinery.pkg.api.resource.Quantity"),
+    (Ty::Time, "io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+    (Ty::MicroTime, "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"),
+    (Ty::IntOrString, "io.k8s.apimachinery.pkg.util.intstr.IntOrString"),
+];
+
+/// The name of a named type without fields.
+fn scalar_name(ty: &Ty) -> Option<&'static str> {
+    SCALARS.iter().find(|(t, _)| t == ty).map(|(_, n)| *n)
+}
+
+fn scalar_schema(ty: &Ty, version: Version) -> Value {
+    match (ty, version) {
+        (Ty::Quantity, Version::V3) => obj!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+        (Ty::Quantity, Version::V2) => scalar("string", ""),
+        (Ty::IntOrString, Version::V3) => {
+            obj!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
+        }
+        (Ty::IntOrString, Version::V2) => scalar("string", "int-or-string"),
+        _ => scalar("string", "date-time"),
+    }
+}
+
+/// Adds a description where there is one.
+fn describe(schema: &mut Value, text: &str) {
+    if !text.is_empty() {
+        schema.insert("description", text);
+    }
+}
+
+/// A field's description with its possible values.
+fn field_text(texts: &Texts, ty: &str, f: &Field) -> String {
+    let mut text = texts.of_field(ty, f.name()).to_owned();
+    if !f.values.is_empty() && !text.is_empty() {
+        text += "\n\nPossible enum values:";
+        for v in f.values {
+            text += &format!("\n - `\"{v}\"`");
+        }
+    }
+    text
+}
+
+fn document(resources: &[&Arc<Resource>], version: Version, texts: Option<&Texts>) -> (Value, Value) {
     let (mut paths, mut schemas) = (Value::map(), Value::map());
     let mut wanted: BTreeSet<TypeId> = BTreeSet::new();
     for r in resources {
@@ -98,13 +146,27 @@ fn document(resources: &[&Arc<Resource>], version: Version) -> (Value, Value) {
             paths.insert(path.as_str(), item);
         }
     }
+    for (ty, name) in &SCALARS {
+        let mut schema = scalar_schema(ty, version);
+        describe(&mut schema, texts.map_or("", |t| t.of_type(name)));
+        schemas.insert(*name, schema);
+    }
+    for (_, name) in FREE {
+        let mut schema = obj!({"type": "object"});
+        describe(&mut schema, texts.map_or("", |t| t.of_type(name)));
+        schemas.insert(name, schema);
+    }
     let mut todo: Vec<TypeId> = wanted.iter().copied().collect();
     while let Some(ty) = todo.pop() {
         let t = ty.get();
         let mut properties = Value::map();
         let mut required = Vec::new();
         for f in t.fields {
-            properties.insert(f.name(), field_schema(f, version));
+            let mut schema = field_schema(f, version);
+            if let Some(texts) = texts {
+                describe(&mut schema, &field_text(texts, t.name, f));
+            }
+            properties.insert(f.name(), schema);
             if f.required {
                 required.push(Value::from(f.name()));
             }
@@ -115,6 +177,7 @@ fn document(resources: &[&Arc<Resource>], version: Version) -> (Value, Value) {
             }
         }
         let mut schema = obj!({"type": "object"});
+        describe(&mut schema, texts.map_or("", |x| x.of_type(t.name)));
         if !properties.is_empty() {
             schema.insert("properties", properties);
         }
@@ -188,15 +251,9 @@ fn type_schema(ty: &Ty, version: Version) -> Value {
         Ty::Int64 => scalar("integer", "int64"),
         Ty::Float => scalar("number", "double"),
         Ty::Bool => scalar("boolean", ""),
-        // Named types without fields of their own: their own definitions, written out in place.
-        Ty::Quantity => obj!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
-        Ty::Time | Ty::MicroTime => scalar("string", "date-time"),
-        Ty::IntOrString => match version {
-            Version::V3 => {
-                obj!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
-            }
-            Version::V2 => scalar("string", "int-or-string"),
-        },
+        Ty::Quantity | Ty::Time | Ty::MicroTime | Ty::IntOrString => {
+            version.reference(scalar_name(ty).unwrap_or_default())
+        }
         Ty::Any => obj!({"type": "object"}),
         Ty::Object(t) if t.get().name == META => obj!({"type": "object"}),
         Ty::Object(t) => version.reference(t.get().name),
@@ -205,8 +262,19 @@ fn type_schema(ty: &Ty, version: Version) -> Value {
     }
 }
 
+/// Free-form types that fields name.
+const FREE: [(&str, &str); 3] = [
+    ("fieldsV1", "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1"),
+    ("data", "io.k8s.apimachinery.pkg.runtime.RawExtension"),
+    ("parameters", "io.k8s.apimachinery.pkg.runtime.RawExtension"),
+];
+
 fn field_schema(f: &Field, version: Version) -> Value {
-    let mut s = type_schema(&f.ty, version);
+    let free = FREE.iter().find(|(n, _)| f.ty == Ty::Any && *n == f.name());
+    let mut s = match free {
+        Some((_, name)) => version.reference(name),
+        None => type_schema(&f.ty, version),
+    };
     match (f.list, &f.ty) {
         (ListType::Atomic, Ty::List(_)) => s.insert("x-kubernetes-list-type", "atomic"),
         (ListType::Atomic, _) => s.insert("x-kubernetes-map-type", "atomic"),

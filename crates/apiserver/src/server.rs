@@ -69,6 +69,8 @@ pub struct ApiServer {
     pub(crate) drawn: sim::persistent::OrdMap<SmolStr, usize>,
     /// Sets of managed fields by their digest, one copy for all objects.
     pub(crate) field_sets: sim::persistent::OrdMap<sim::Digest, Value>,
+    /// Descriptions for its documents, where they are loaded; no part of its state.
+    pub(crate) texts: Option<Arc<crate::Texts>>,
 }
 
 /// Patches that custom resources take.
@@ -105,7 +107,13 @@ impl ApiServer {
             rule_cache: RuleCache::default(),
             drawn: sim::persistent::OrdMap::new(),
             field_sets: sim::persistent::OrdMap::new(),
+            texts: None,
         }
+    }
+
+    /// Gives it the descriptions of the built-in kinds.
+    pub fn set_texts(&mut self, texts: Arc<crate::Texts>) {
+        self.texts = Some(texts);
     }
 
     /// The civil time at an instant as RFC 3339.

@@ -1,4 +1,5 @@
 //! Runs shell lines on the workstation of a fresh default cluster: `cargo run -p cluster --example run -- LINE…`.
+//! `$KUBARIUM_TEXTS` names the file of the fields' texts, if there is one.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_macros)]
 
@@ -8,6 +9,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut w = World::new(Seed(7), Setup::default_cluster());
+    let texts = std::env::var_os("KUBARIUM_TEXTS").and_then(|f| std::fs::read(f).ok());
+    if let Some(texts) = texts.and_then(|b| apiserver::Texts::read(&b)) {
+        w.set_texts(texts.into());
+    }
     while !w.nodes_ready() {
         w.run_until(w.now() + Duration::from_secs(1));
     }

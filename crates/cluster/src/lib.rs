@@ -15,6 +15,7 @@ mod streams;
 pub mod view;
 mod world;
 
+pub use apiserver::Texts;
 pub use apiserver::auth::User;
 pub use command::{Command, Logged};
 pub use history::Timeline;

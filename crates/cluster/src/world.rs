@@ -241,6 +241,11 @@ impl World {
         &self.api
     }
 
+    /// Gives the server the texts for its documents. They come from outside: no part of the state or its hash.
+    pub fn set_texts(&mut self, texts: Arc<apiserver::Texts>) {
+        self.api.set_texts(texts);
+    }
+
     /// The scheduler, for its verdicts.
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler

@@ -1,4 +1,5 @@
-//! `gateway [--port N] [--fake N] [--speed X] [--book]`: a cluster behind HTTP on the loopback.
+//! `gateway [--port N] [--fake N] [--speed X] [--book]`: a cluster behind HTTP on the loopback. `$KUBARIUM_TEXTS` names the
+//! file of the fields' texts, if there is one.
 
 use cluster::{Setup, World};
 use gateway::Driver;
@@ -56,7 +57,12 @@ async fn main() -> ExitCode {
     }
     setup.settings.book_mode = a.book;
     setup.settings.epoch = sim::Epoch(unix as i64);
-    let (driver, handle) = Driver::new(World::new(sim::Seed(1), setup), a.speed);
+    let mut world = World::new(sim::Seed(1), setup);
+    let texts = std::env::var_os("KUBARIUM_TEXTS").and_then(|f| std::fs::read(f).ok());
+    if let Some(texts) = texts.and_then(|b| apiserver::Texts::read(&b)) {
+        world.set_texts(texts.into());
+    }
+    let (driver, handle) = Driver::new(world, a.speed);
     println!("{}", kubeconfig(a.port));
     eprintln!("serving on http://127.0.0.1:{}; the kubeconfig above leads there", a.port);
     let server = gateway::serve(a.port, handle);

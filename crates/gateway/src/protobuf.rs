@@ -140,7 +140,10 @@ fn message(name: &str, ty: Option<TypeId>, b: &[u8], depth: usize) -> Option<Val
                     out.set(&[json, &k], v);
                 }
             }
-            t => out.insert(*json, value(&t, &w, depth)?),
+            t => match value(&t, &w, depth)? {
+                Value::Null => {}
+                v => out.insert(*json, v),
+            },
         }
     }
     Some(out)
@@ -185,6 +188,8 @@ fn value(t: &Ty, w: &Wire<'_>, depth: usize) -> Option<Value> {
             }
             if kind == 1 { Value::from(s) } else { Value::Int(int) }
         }
+        // No time at all is written as an empty message.
+        (Ty::Time | Ty::MicroTime, Wire::Bytes([])) => Value::Null,
         (Ty::Time | Ty::MicroTime, Wire::Bytes(b)) => {
             let (mut secs, mut nanos) = (0, 0);
             for (n, w) in Fields(b) {

@@ -50,6 +50,9 @@ impl PatchType {
     }
 }
 
+/// Before the server's URL where its answers shall be bytes.
+pub const RAW: &str = "raw+";
+
 /// Where the server is when nothing says so.
 const FALLBACK: &str = "http://localhost:8080";
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -93,6 +96,15 @@ impl Api {
             return Err(
                 Error::Text(format!("auth info {} does not exist", api::gofmt::quote(&user_name))).into()
             );
+        }
+        if args.str("as").is_empty() && user.get("as").text().is_empty() {
+            let extra = ["as-group", "as-uid", "as-user-extra"];
+            if extra.iter().any(|f| args.given(f)) {
+                return Err(Error::Text(format!(
+                    "requesting uid, groups or user-extra for {user_name} without impersonating a user"
+                ))
+                .into());
+            }
         }
         let mut server = args.str("server");
         if server.is_empty() {
@@ -159,6 +171,11 @@ impl Api {
             }
             _ => Err(self.unreachable("EOF").into()),
         }
+    }
+
+    /// Opens a conversation in which the server answers with the bytes that it sends over HTTP.
+    pub fn open_raw(&self, cx: &mut Cx<'_>, r: Request) -> Done<Result<Handle, String>> {
+        cx.open(&format!("{RAW}{}", self.server), self.prepared(r))
     }
 
     fn unreachable(&self, why: &str) -> Error {

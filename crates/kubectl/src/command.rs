@@ -4,7 +4,7 @@ use crate::commands;
 use crate::cx::{Cx, Done, Stop};
 use crate::error::Error;
 use crate::flags::{self, Flag, Parsed, Values};
-use crate::{complete, globals, help};
+use crate::{complete, globals, help, kuberc};
 
 /// Under which heading the root's help lists a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -270,12 +270,20 @@ pub fn main(cx: &mut Cx<'_>, args: &[String]) -> Done {
         Some("help") => return help::command(cx, &args[1..]),
         _ => {}
     }
+    let args = &kuberc::apply(cx, args)?;
     let found = find(args);
     if let Some(word) = found.unknown {
-        return Err(unknown_command(word).into());
+        let hint = GONE.iter().find(|(name, _)| *name == word).map(|(_, hint)| *hint);
+        return hinted(cx, unknown_command(word), hint);
     }
-    let (a, wants_help) = parse(found.command, &found.path, &found.rest)?;
-    if wants_help {
+    let (a, wants_help) = match parse(found.command, &found.path, &found.rest) {
+        Ok(parsed) => parsed,
+        Err(e) => {
+            let hint = instead_of_flag(&found.path, &e.message());
+            return hinted(cx, e, hint);
+        }
+    };
+    if wants_help && found.command.name != "alpha" {
         let text = help::page(found.command, &found.path);
         cx.out(text);
         return Ok(());
@@ -331,6 +339,59 @@ fn unknown_command(word: &str) -> Error {
         }
     }
     Error::Plain(text)
+}
+
+/// Fails; to people at a terminal with a line on what to type instead.
+fn hinted(cx: &mut Cx<'_>, e: Error, hint: Option<&str>) -> Done {
+    let (text, code) = e.report();
+    cx.err(text);
+    if let Some(hint) = hint
+        && cx.is_tty(2)?
+    {
+        cx.err(format!("{hint}\n"));
+    }
+    Err(Stop::Exit(code))
+}
+
+/// Commands of earlier times, with what to type today.
+const GONE: [(&str, &str); 7] = [
+    (
+        "rolling-update",
+        "Today: a Deployment rolls by itself: kubectl set image deployment/NAME CONTAINER=IMAGE",
+    ),
+    ("run-container", "Today: kubectl run NAME --image=IMAGE"),
+    ("stop", "Today: kubectl delete TYPE NAME"),
+    ("update", "Today: kubectl replace -f FILENAME"),
+    ("clusterinfo", "Today: kubectl cluster-info"),
+    ("namespace", "Today: kubectl config set-context --current --namespace=NAME"),
+    ("convert", "Today: write the manifest in a version that kubectl api-versions lists"),
+];
+
+/// Flags of earlier times: command, flag, what to type today.
+const GONE_FLAGS: [(&str, &str, &str); 12] = [
+    (
+        "run",
+        "generator",
+        "Today: kubectl run makes pods; kubectl create makes deployments, jobs and cron jobs",
+    ),
+    ("run", "replicas", "Today: kubectl create deployment NAME --image=IMAGE --replicas=N"),
+    ("run", "schedule", "Today: kubectl create cronjob NAME --image=IMAGE --schedule=SCHEDULE"),
+    ("run", "requests", "Today: kubectl run NAME --image=IMAGE --overrides=JSON, or write a manifest"),
+    ("run", "limits", "Today: kubectl run NAME --image=IMAGE --overrides=JSON, or write a manifest"),
+    ("run", "serviceaccount", "Today: kubectl run NAME --image=IMAGE --overrides=JSON, or write a manifest"),
+    ("expose", "generator", "Today: kubectl expose needs no generator"),
+    ("get", "export", "Today: kubectl get TYPE NAME -o yaml, and take status and metadata out"),
+    ("get", "show-all", "Today: kubectl get shows all pods"),
+    ("drain", "delete-local-data", "Today: --delete-emptydir-data"),
+    ("autoscale", "generator", "Today: kubectl autoscale needs no generator"),
+    ("create", "record", "Today: kubectl annotate TYPE NAME kubernetes.io/change-cause=TEXT"),
+];
+
+/// What to type in place of a flag that is gone.
+fn instead_of_flag(path: &str, error: &str) -> Option<&'static str> {
+    let flag = error.lines().next()?.strip_prefix("unknown flag: --")?;
+    let word = path.split(' ').nth(1)?;
+    GONE_FLAGS.iter().find(|(c, f, _)| *c == word && *f == flag).map(|(_, _, hint)| *hint)
 }
 
 /// Levenshtein's distance.

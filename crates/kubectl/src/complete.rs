@@ -11,15 +11,27 @@ use api::wire::Request;
 pub struct Choices {
     /// Words, perhaps with a tab and a description.
     pub words: Vec<String>,
-    /// Whether the shell may offer files.
-    pub files: bool,
+    /// What the shell is to do besides: cobra's bits.
+    pub directive: u8,
 }
+
+/// The shell puts no blank behind the word.
+const NO_SPACE: u8 = 2;
+/// The shell offers no files.
+const NO_FILES: u8 = 4;
+/// The words are endings of files that the shell may offer.
+const ENDINGS: u8 = 8;
 
 /// Completes the word `prefix` that follows the words given.
 pub type Completer = fn(&mut Cx<'_>, &Args, &str) -> Done<Choices>;
 
 fn only(words: Vec<String>) -> Choices {
-    Choices { words, files: false }
+    Choices { words, directive: NO_FILES }
+}
+
+/// Files are all there is to offer.
+pub fn files() -> Choices {
+    Choices { words: Vec::new(), directive: 0 }
 }
 
 /// Nothing to offer.
@@ -35,11 +47,17 @@ pub fn run(cx: &mut Cx<'_>, args: &[String]) -> Done {
         Some((p, b)) => (p.as_str(), b),
         None => ("", &[] as &[String]),
     };
-    let found = find(before);
+    // `help` is a command in cobra's eyes.
+    let helped = before.first().is_some_and(|w| w == "help");
+    let found = find(if helped { &before[1..] } else { before });
+    if helped {
+        finish(cx, &only(subcommands(found.command, prefix)), describe);
+        return Ok(());
+    }
     if let Some(w) = found.unknown {
         cx.err("[Debug] Cleared global flags for plugin completion\n");
         cx.err(format!("[Debug] [Error] unable to find a command for arguments: [{w}]\n"));
-        finish(cx, &Choices { words: Vec::new(), files: true }, describe);
+        finish(cx, &files(), describe);
         return Ok(());
     }
     let choices = choices(cx, found.command, &found.path, &found.rest, prefix)?;
@@ -52,9 +70,19 @@ fn finish(cx: &mut Cx<'_>, c: &Choices, describe: bool) {
         let shown = if describe { w.as_str() } else { w.split('\t').next().unwrap_or(w) };
         cx.out(format!("{shown}\n"));
     }
-    let (code, name) = if c.files { (0, "Default") } else { (4, "NoFileComp") };
+    let code = c.directive;
+    let bits = [(NO_SPACE, "NoSpace"), (NO_FILES, "NoFileComp"), (ENDINGS, "FilterFileExt")];
+    let mut names: Vec<String> = bits
+        .iter()
+        .filter(|(bit, _)| code & bit != 0)
+        .map(|(_, name)| format!("ShellCompDirective{name}"))
+        .collect();
+    if names.is_empty() {
+        names.push("ShellCompDirectiveDefault".into());
+    }
+    let names = names.join(", ");
     cx.out(format!(":{code}\n"));
-    cx.err(format!("Completion ended with directive: ShellCompDirective{name}\n"));
+    cx.err(format!("Completion ended with directive: {names}\n"));
 }
 
 fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], prefix: &str) -> Done<Choices> {
@@ -86,15 +114,7 @@ fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], pr
         return Ok(only(if required.is_empty() { flags(c, prefix) } else { required }));
     }
     if !c.subs.is_empty() {
-        let mut list: Vec<&&Command> = c
-            .subs
-            .iter()
-            .filter(|s| {
-                s.name.starts_with(prefix) && (s.group != Group::None || !core::ptr::eq(c, &commands::ROOT))
-            })
-            .collect();
-        list.sort_by_key(|s| s.name);
-        return Ok(only(list.iter().map(|s| format!("{}\t{}", s.name, s.short)).collect()));
+        return Ok(only(subcommands(c, prefix)));
     }
     let Ok((args, _)) = parse(c, path, rest) else { return Ok(only(Vec::new())) };
     let mut words: Vec<String> = c
@@ -106,10 +126,25 @@ fn choices(cx: &mut Cx<'_>, c: &'static Command, path: &str, rest: &[String], pr
         .collect();
     let mut more = match c.complete {
         Some(f) => f(cx, &args, prefix)?,
-        None => Choices { words: Vec::new(), files: true },
+        None => files(),
     };
     words.append(&mut more.words);
-    Ok(Choices { words, files: more.files })
+    Ok(Choices { words, ..more })
+}
+
+/// The commands below one, with what they do.
+fn subcommands(c: &Command, prefix: &str) -> Vec<String> {
+    let root = core::ptr::eq(c, &commands::ROOT);
+    let shown = |s: &&&Command| {
+        s.name.starts_with(prefix) && (s.group != Group::None || !root || s.name == "options")
+    };
+    let mut words: Vec<String> =
+        c.subs.iter().filter(shown).map(|s| format!("{}\t{}", s.name, s.short)).collect();
+    if root && "help".starts_with(prefix) {
+        words.push("help\tHelp about any command".into());
+    }
+    words.sort();
+    words
 }
 
 fn flags(c: &Command, prefix: &str) -> Vec<String> {
@@ -118,7 +153,7 @@ fn flags(c: &Command, prefix: &str) -> Vec<String> {
         .iter()
         .flat_map(|t| t.iter())
         .chain(globals::FLAGS)
-        .filter(|f| format!("--{}", f.name).starts_with(prefix))
+        .filter(|f| !f.help.is_empty() && format!("--{}", f.name).starts_with(prefix))
         .map(|f| format!("--{}\t{}", f.name, f.help))
         .collect();
     all.sort();
@@ -169,20 +204,15 @@ fn flag_value(
             let all: Vec<&str> = config.value.get(list).items().map(|e| e.get("name").text()).collect();
             Ok(fitting(&all))
         }
+        "filename" => {
+            Ok(Choices { words: ["json", "yaml", "yml"].map(str::to_owned).to_vec(), directive: ENDINGS })
+        }
         "dry-run" => Ok(fitting(&["none", "server", "client"])),
         "container" => match args.words.first() {
-            Some(pod) => {
-                let api = cx.api(&args)?;
-                let pod = pod.rsplit('/').next().unwrap_or(pod);
-                let v = api.get(cx, &format!("/api/v1/namespaces/{}/pods/{pod}", api.namespace));
-                let v = cx.catch(v)?.unwrap_or_default();
-                let all: Vec<String> =
-                    v.at(&["spec", "containers"]).items().map(|c| c.get("name").text().to_owned()).collect();
-                Ok(only(all.into_iter().filter(|w| w.starts_with(prefix)).collect()))
-            }
+            Some(pod) => containers(cx, &args, &pod.clone(), prefix),
             None => Ok(only(Vec::new())),
         },
-        _ => Ok(Choices { words: Vec::new(), files: true }),
+        _ => Ok(files()),
     }
 }
 
@@ -201,6 +231,11 @@ fn names(cx: &mut Cx<'_>, args: &Args, word: &str, prefix: &str) -> Done<Vec<Str
 /// A type, then names; or `type/name`.
 pub fn resources(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     let Some(first) = args.words.first() else {
+        // Behind a comma another type may follow.
+        if let Some((before, part)) = prefix.rsplit_once(',') {
+            let more = resources(cx, args, part)?.words;
+            return Ok(only(more.iter().map(|w| format!("{before},{w}")).collect()));
+        }
         if let Some((ty, part)) = prefix.split_once('/') {
             let list = names(cx, args, ty, part)?;
             return Ok(only(list.iter().map(|n| format!("{ty}/{n}")).collect()));
@@ -208,14 +243,14 @@ pub fn resources(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
         let api = cx.api(args)?;
         let d = cx.discovery(&api);
         let Ok(d) = cx.catch(d)? else { return Ok(only(Vec::new())) };
-        let mut all: Vec<String> = d
+        let mut all: Vec<_> = d
             .resources
             .iter()
             .filter(|r| r.preferred && r.verbs.iter().any(|v| v == "get" || v == "list"))
-            .map(|r| r.qualified())
-            .filter(|n| n.starts_with(prefix))
             .collect();
-        all.sort();
+        all.sort_by_key(|r| (&r.group, &r.name));
+        let mut all: Vec<String> =
+            all.iter().map(|r| r.qualified()).filter(|n| n.starts_with(prefix)).collect();
         all.dedup();
         return Ok(only(all));
     };
@@ -242,6 +277,34 @@ pub fn workloads(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     of_types(cx, args, prefix, &["deployment", "daemonset", "statefulset"])
 }
 
+/// What has a pod template whose images can be set.
+pub fn templated(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    const TYPES: [&str; 7] = [
+        "daemonsets",
+        "deployments",
+        "pods",
+        "cronjobs",
+        "replicasets",
+        "replicationcontrollers",
+        "statefulsets",
+    ];
+    of_types(cx, args, prefix, &TYPES)
+}
+
+/// Namespaces and pods, for copies.
+pub fn copies(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    if args.words.len() > 1 || prefix.contains(['/', ':']) {
+        return Ok(files());
+    }
+    let mut words: Vec<String> =
+        names(cx, args, "namespaces", prefix)?.into_iter().map(|n| format!("{n}/")).collect();
+    words.extend(names(cx, args, "pods", prefix)?.into_iter().map(|n| format!("{n}:")));
+    if prefix.is_empty() {
+        words.extend(["./".to_owned(), "/".to_owned()]);
+    }
+    Ok(Choices { words, directive: NO_SPACE })
+}
+
 /// What `scale` works on.
 pub fn scalable(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     of_types(cx, args, prefix, &["deployment", "replicaset", "replicationcontroller", "statefulset"])
@@ -249,7 +312,7 @@ pub fn scalable(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
 
 /// What `expose` works on.
 pub fn exposable(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
-    of_types(cx, args, prefix, &["deployment", "pod", "replicaset", "replicationcontroller", "service"])
+    of_types(cx, args, prefix, &["pod", "service", "replicationcontroller", "deployment", "replicaset"])
 }
 
 /// Pods, and objects that have pods.
@@ -260,7 +323,44 @@ pub fn pods(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
     if prefix.contains('/') {
         return resources(cx, args, prefix);
     }
-    Ok(only(names(cx, args, "pods", prefix)?))
+    let mut words = names(cx, args, "pods", prefix)?;
+    let no_space = words.is_empty();
+    let types = WITH_PODS.iter().filter(|t| t.starts_with(prefix));
+    words.extend(types.map(|t| format!("{t}/")));
+    Ok(Choices { words, directive: NO_FILES | if no_space { NO_SPACE } else { 0 } })
+}
+
+/// Types whose objects have pods.
+const WITH_PODS: [&str; 8] = [
+    "daemonsets",
+    "deployments",
+    "pods",
+    "jobs",
+    "replicasets",
+    "replicationcontrollers",
+    "services",
+    "statefulsets",
+];
+
+/// The same, then the pod's containers.
+pub fn pods_and_containers(cx: &mut Cx<'_>, args: &Args, prefix: &str) -> Done<Choices> {
+    match args.words.as_slice() {
+        [] => pods(cx, args, prefix),
+        [pod] if !pod.contains('/') => containers(cx, args, pod, prefix),
+        _ => Ok(only(Vec::new())),
+    }
+}
+
+/// The containers of a pod.
+fn containers(cx: &mut Cx<'_>, args: &Args, pod: &str, prefix: &str) -> Done<Choices> {
+    let api = cx.api(args)?;
+    let pod = pod.rsplit('/').next().unwrap_or(pod);
+    let v = api.get(cx, &format!("/api/v1/namespaces/{}/pods/{pod}", api.namespace));
+    let v = cx.catch(v)?.unwrap_or_default();
+    let lists = ["initContainers", "containers"];
+    let all =
+        lists.iter().flat_map(|l| v.get("spec").get(l).items()).map(|c| c.get("name").text().to_owned());
+    Ok(only(all.filter(|w| w.starts_with(prefix)).collect()))
 }
 
 /// Nodes.

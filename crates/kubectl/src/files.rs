@@ -211,12 +211,12 @@ pub fn decode(doc: &Doc) -> Result<(), Error> {
                     v.to_json()
                 )));
             }
-            match v.at(&["metadata", "name"]) {
-                Value::Null | Value::Str(_) => Ok(()),
-                other => Err(Error::Text(format!(
+            match wrong_metadata(v.get("metadata")) {
+                None => Ok(()),
+                Some((field, value)) => Err(Error::Text(format!(
                     "unable to decode {quoted}: json: cannot unmarshal {} into Go struct field \
-                     ObjectMeta.metadata.name of type string",
-                    json_kind(other)
+                     ObjectMeta.metadata.{field} of type string",
+                    json_kind(value)
                 ))),
             }
         }
@@ -225,6 +225,15 @@ pub fn decode(doc: &Doc) -> Result<(), Error> {
             json_kind(v)
         ))),
     }
+}
+
+/// The first field of the metadata that should be a text and is none.
+fn wrong_metadata(m: &Value) -> Option<(&'static str, &Value)> {
+    let text = |v: &Value| matches!(v, Value::Null | Value::Str(_));
+    let plain = ["name", "generateName", "namespace"].into_iter().map(|f| (f, m.get(f)));
+    let maps = ["labels", "annotations"].into_iter();
+    let within = maps.flat_map(|f| m.get(f).entries().map(move |(_, v)| (f, v)));
+    plain.chain(within).find(|(_, v)| !text(v))
 }
 
 fn json_kind(v: &Value) -> &'static str {

@@ -37,6 +37,13 @@ pub const FLAGS: &[Flag] = &[
         "Take the server's certificate unchecked: anyone could pose as the server.",
     ),
     flag("kubeconfig", Kind::Str, "''", "File with the configuration for requests."),
+    flag(
+        "kuberc",
+        Kind::Str,
+        "''",
+        "File with preferences. KUBECTL_KUBERC=false or KUBERC=off switches them off.",
+    ),
+    flag("log-flush-frequency", Kind::Duration, "5s", "How often the log is written out"),
     switch("match-server-version", "Fail unless client and server have the same version"),
     flag("namespace", Kind::Str, "''", "Namespace of this request").short('n'),
     flag("password", Kind::Str, "''", "Password for basic authentication to the server"),

@@ -3,7 +3,6 @@
 use crate::command::{Command, Group, find};
 use crate::commands;
 use crate::cx::{Cx, Done};
-use crate::error::Error;
 use crate::flags::{Flag, switch};
 use crate::globals;
 
@@ -24,6 +23,9 @@ const HEADINGS: [(Group, &str); 8] = [
 /// The page of a command.
 pub fn page(c: &'static Command, path: &str) -> String {
     let root = core::ptr::eq(c, &commands::ROOT);
+    if c.name == "options" {
+        return String::new();
+    }
     let mut out = c.long.trim_end().to_owned() + "\n\n";
     if !c.aliases.is_empty() {
         out += &format!("Aliases:\n{}, {}\n\n", c.name, c.aliases.join(", "));
@@ -42,12 +44,15 @@ pub fn page(c: &'static Command, path: &str) -> String {
         out += &rows(c.subs, c.subs);
         out += "\n";
     }
-    let flags: Vec<&Flag> = c.flags.iter().flat_map(|t| t.iter()).collect();
+    // Flags without words are hidden.
+    let flags: Vec<&Flag> = c.flags.iter().flat_map(|t| t.iter()).filter(|f| !f.help.is_empty()).collect();
     if !flags.is_empty() {
         out += "Options:\n";
         out += &options(flags);
     }
-    out += &format!("Usage:\n  {} [options]\n\n", usage(c, path));
+    let line = usage(c, path);
+    let more = if line.contains("[options]") { "" } else { " [options]" };
+    out += &format!("Usage:\n  {line}{more}\n\n");
     if !c.subs.is_empty() {
         out += &format!("Use \"{path} <command> --help\" for more information about a given command.\n");
     }
@@ -110,13 +115,11 @@ pub fn command(cx: &mut Cx<'_>, words: &[String]) -> Done {
 /// `kubectl options`
 pub static OPTIONS: Command = Command {
     name: "options",
-    short: "List global command-line options (applies to all commands)",
+    short: "Print the list of flags inherited by all commands",
     long: "Lists the options that every command takes.",
     usage: "options",
     run: Some(|cx, a| {
-        if !a.words.is_empty() {
-            return Err(Error::Text(format!("unknown command {}", a.words.join(" "))).into());
-        }
+        let _ = a;
         let text = options(globals::FLAGS.iter().collect());
         cx.out(format!("The following options can be passed to any command:\n\n{text}"));
         Ok(())

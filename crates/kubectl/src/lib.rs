@@ -21,6 +21,7 @@ pub mod globals;
 mod hash;
 pub mod help;
 pub mod kubeconfig;
+mod kuberc;
 pub mod kustomize;
 pub mod print;
 pub mod program;

@@ -120,8 +120,9 @@ impl Host<'_> {
 impl Env for Host<'_> {
     fn open(&mut self, server: &str, request: Arc<Request>) -> Result<Handle, String> {
         // The server's address travels as the request's `host` header.
-        let _ = server;
-        self.sys.rpc_open("kube-apiserver", request).map_err(|e| match e {
+        let raw = server.starts_with(crate::client::RAW);
+        let service = if raw { "kube-apiserver/http" } else { "kube-apiserver" };
+        self.sys.rpc_open(service, request).map_err(|e| match e {
             Errno::ECONNREFUSED => "connection refused".into(),
             e => words(e),
         })

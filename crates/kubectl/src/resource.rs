@@ -171,6 +171,9 @@ impl Builder {
 
     /// Resolves the words against the server.
     pub fn targets(&self, cx: &mut Cx<'_>, api: &Api) -> Done<Targets> {
+        if !self.files.is_empty() && !self.kustomize.is_empty() {
+            return Err(Error::text("only one of -f or -k can be specified").into());
+        }
         if self.has_files() {
             if !self.words.is_empty() {
                 return Err(Error::text(

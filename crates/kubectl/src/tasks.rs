@@ -1,7 +1,7 @@
 //! What may run without end: watches, waiting, logs, streams. Each turn is replayed as a command is, then forgotten.
 
 use crate::command;
-use crate::commands::{delete, events, get, logs, port_forward, rollout, stream, wait};
+use crate::commands::{delete, drain, events, get, logs, port_forward, proxy, rollout, stream, wait};
 use crate::cx::{Cx, Done};
 use std::sync::Arc;
 
@@ -20,6 +20,10 @@ pub enum Task {
     Logs(logs::Follow),
     /// `port-forward`
     Forward(port_forward::Forward),
+    /// `proxy`
+    Proxy(proxy::Proxy),
+    /// `drain`
+    Drain(drain::Draining),
     /// `exec`, `attach`
     Stream(stream::Session),
     /// `rollout status`
@@ -38,6 +42,8 @@ impl Task {
             Task::Gone(t) => t.turn(cx),
             Task::Logs(t) => t.turn(cx),
             Task::Forward(t) => t.turn(cx),
+            Task::Proxy(t) => t.turn(cx),
+            Task::Drain(t) => t.turn(cx),
             Task::Stream(t) => t.turn(cx),
             Task::Rollout(t) => t.turn(cx),
             Task::Wait(t) => t.turn(cx),

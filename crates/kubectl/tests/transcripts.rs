@@ -237,9 +237,9 @@ fn completion() {
             $ kubectl create ns team-a
             namespace/team-a created
             $ kubectl __complete get po 2>/dev/null
-            poddisruptionbudgets.policy
             pods
             podtemplates
+            poddisruptionbudgets.policy
             :4
             $ kubectl __complete get ns te 2>/dev/null
             team-a
@@ -288,6 +288,7 @@ fn nodes() {
             node-2   Ready                    
             $ kubectl create deployment web --image=nginx; kubectl rollout status deploy web
             deployment.apps/web created
+            Waiting for deployment "web" rollout to finish: 0 out of 1 new replicas have been updated...
             Waiting for deployment "web" rollout to finish: 0 of 1 updated replicas are available...
             deployment "web" successfully rolled out
             $ kubectl run bare --image=nginx; kubectl wait pod bare --for=condition=Ready

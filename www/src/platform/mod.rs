@@ -4,7 +4,7 @@ mod terminal;
 mod worker;
 
 pub use terminal::Terminal;
-pub use worker::{Worker, post_from_worker, serve_worker};
+pub use worker::{Worker, fetch_bytes, post_from_worker, serve_worker};
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;

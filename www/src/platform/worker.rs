@@ -76,3 +76,20 @@ pub fn post_from_worker<M: Serialize>(m: &M) {
         let _ = scope.post_message(&bytes);
     }
 }
+
+/// Fetches a file for the worker; `got` hears nothing where it cannot be had.
+pub fn fetch_bytes(path: &str, got: impl FnOnce(Vec<u8>) + 'static) {
+    let global = js_sys::global();
+    let Some(fetch) = js_sys::Reflect::get(&global, &"kubariumBytes".into())
+        .ok()
+        .and_then(|f| f.dyn_into::<js_sys::Function>().ok())
+    else {
+        return;
+    };
+    let callback = Closure::once_into_js(move |bytes: JsValue| {
+        if let Some(b) = bytes.dyn_ref::<js_sys::Uint8Array>() {
+            got(b.to_vec());
+        }
+    });
+    let _ = fetch.call2(&global, &path.into(), &callback);
+}

@@ -340,7 +340,10 @@ fn sprintf(format: &str, args: &[Dyn]) -> String {
 }
 
 fn verb_text(verb: char, a: &Dyn, spec: &Spec) -> String {
-    let bad = || format!("%!{verb}({}={})", a.type_name(), a.verb_v());
+    let bad = || match a.verb_v().as_str() {
+        "<nil>" => format!("%!{verb}(<nil>)"),
+        shown => format!("%!{verb}({}={shown})", a.type_name()),
+    };
     let cut = |s: String| match spec.precision {
         Some(p) => s.chars().take(p).collect(),
         None => s,

@@ -14,6 +14,7 @@ mod runtimeclass;
 mod serviceaccount;
 mod storage;
 mod tolerations;
+mod topology;
 
 use crate::server::Cx;
 use crate::{ApiServer, Op, Resource, Status};
@@ -58,6 +59,7 @@ const MUTATING: &[(&str, Plugin)] = &[
     ("StorageObjectInUseProtection", storage::protect),
     ("RuntimeClass", runtimeclass::mutate),
     ("DefaultIngressClass", storage::default_ingress),
+    ("PodTopologyLabels", topology::mutate),
     ("PodSecurityPolicy", crate::old::psp::admit),
 ];
 

@@ -110,7 +110,7 @@ fn join_oldest(entries: &mut Vec<Entry>, n: usize) {
     }
 }
 
-fn managed_only(set: Value, sub: &str, has_status: bool) -> Value {
+fn managed_only(s: &Resource, set: Value, sub: &str, has_status: bool) -> Value {
     let mut set = set;
     for path in UNMANAGED {
         if set.at(path).is_some() {
@@ -121,6 +121,10 @@ fn managed_only(set: Value, sub: &str, has_status: bool) -> Value {
     if matches!(sub, "" | "scale") && has_status && set.get("f:status").is_some() {
         set = fieldset::without(&set, &["f:status"]);
     } else if sub == "status" && set.get("f:spec").is_some() {
+        set = fieldset::without(&set, &["f:spec"]);
+    }
+    // The spec of a signing request is reset by every write, and so nobody's.
+    if s.kind == "CertificateSigningRequest" && set.get("f:spec").is_some() {
         set = fieldset::without(&set, &["f:spec"]);
     }
     set
@@ -191,7 +195,7 @@ impl ApiServer {
         };
         let c = walk::compare(schema(s), before, &filled);
         let with_status = has_status(s);
-        let mine = managed_only(c.set, &op.sub, with_status);
+        let mine = managed_only(s, c.set, &op.sub, with_status);
         let gone = c.removed;
         let version = if r.old.is_some() { s.api_version() } else { r.api_version() };
         let name = self.manager_of(cx, op);
@@ -292,7 +296,7 @@ impl ApiServer {
         let name = self.manager_of(cx, op);
         let mut entries = read(live);
         if live.is_some() && entries.is_empty() {
-            let set = managed_only(walk::fields_of(sch, live), "status", false);
+            let set = managed_only(&s, walk::fields_of(sch, live), "status", false);
             entries.push(Entry {
                 manager: "before-first-apply".into(),
                 apply: false,
@@ -304,7 +308,7 @@ impl ApiServer {
         }
         let is_mine = |e: &Entry| e.apply && e.manager == name && e.sub == op.sub;
         let last = entries.iter().find(|e| is_mine(e)).cloned();
-        let mine = managed_only(walk::fields_of(sch, &config), &op.sub, has_status(&s));
+        let mine = managed_only(&s, walk::fields_of(sch, &config), &op.sub, has_status(&s));
         let fresh;
         let base = if live.is_null() {
             fresh = Value::map();
@@ -319,7 +323,7 @@ impl ApiServer {
             new = walk::prune(sch, &new, &last.set, &keep);
         }
         let c = walk::compare(sch, base, &new);
-        let changed = managed_only(c.set, &op.sub, has_status(&s));
+        let changed = managed_only(&s, c.set, &op.sub, has_status(&s));
         self.resolve(&mut entries, &name, &op.sub, &changed, op.options.force == Some(true))?;
         for e in entries.iter_mut() {
             e.set = fieldset::difference(&e.set, &c.removed);

@@ -55,14 +55,7 @@ impl ApiServer {
             new.set(&["metadata", "annotations", k], v);
         }
         // PodTopologyLabels admission: the node's zone and region become labels of the pod.
-        let nodes = self.registry.at("", "v1", "nodes")?;
-        if let Some(n) = self.store.get(nodes, "", &host) {
-            for key in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
-                if let Some(zone) = n.labels().get(key).as_str() {
-                    new.set(&["metadata", "labels", key], zone);
-                }
-            }
-        }
+        self.label_topology(&mut new, &host)?;
         let now = self.timestamp(cx.now);
         set_condition(
             &mut new,

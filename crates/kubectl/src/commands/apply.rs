@@ -1,7 +1,7 @@
 //! `kubectl apply` and its subcommands for the last applied configuration.
 
 use super::common::{
-    ALL, CASCADE, DELETION, FILES, LAST_APPLIED, SELECTOR, VALIDATE, create, field_manager,
+    ALL, CASCADE, DELETION, FILES, FILES_ALONE, LAST_APPLIED, SELECTOR, VALIDATE, create, field_manager,
     last_applied_text, patch, validation, with_last_applied, write,
 };
 use super::delete;
@@ -92,7 +92,7 @@ static SET_LAST: Command = Command {
     example: "# As the file has it\nkubectl apply set-last-applied -f web.yaml",
     flags: &[
         &[DRY_RUN, switch("create-annotation", "Make the annotation where it is missing.")],
-        FILES,
+        FILES_ALONE,
         print::FLAGS,
     ],
     run: Some(set_last),
@@ -171,8 +171,14 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     if server_side && !a.given("field-manager") {
         manager = "kubectl".into();
     }
-    let plan =
-        Plan { a, dry, server_side, validation: validation(a)?, manager, how: delete::how(cx, a, dry)? };
+    let plan = Plan {
+        a,
+        dry,
+        server_side,
+        validation: validation(a)?,
+        manager,
+        how: delete::how(cx, a, dry, true)?,
+    };
     let mut printer = requested;
     let (mut errors, mut applied, mut objects) = (Vec::new(), Vec::new(), Vec::new());
     let empty = targets.items.is_empty();
@@ -378,7 +384,10 @@ fn update(
             };
             return Ok((v, "configured"));
         }
-        let r = patch(cx, api, &info.path(), ty, Body::Object(body.clone()), plan.dry, &plan.manager);
+        let r = write(Method::Patch, info.path(), plan.dry, &plan.manager, plan.validation)
+            .with_header("content-type", ty.content_type())
+            .with_body(Body::Object(body.clone()));
+        let r = api.call(cx, r);
         match cx.catch(r)? {
             Ok(v) => return Ok((v, "configured")),
             Err(e) if e.reason() == "Conflict" && attempt < 5 => {
@@ -415,13 +424,8 @@ fn replace(cx: &mut Cx<'_>, plan: &Plan<'_>, api: &Api, info: &Info) -> Done<Val
         .with_header("content-type", "application/json")
         .with_body(Body::Object(body));
     api.call(cx, r)?;
-    for _ in 0..600 {
-        let r = api.get(cx, &info.path());
-        match cx.catch(r)? {
-            Err(e) if e.is_not_found() => break,
-            _ => cx.sleep(core::time::Duration::from_millis(500))?,
-        }
-    }
+    let deadline = cx.now()? + core::time::Duration::from_secs(300);
+    super::common::until(cx, api, &info.path(), Some(deadline), Value::is_null)?;
     let mut new = info.clone();
     new.object = with_last_applied(&info.object);
     create(cx, api, &new, plan.dry, &plan.manager, plan.validation)

@@ -20,7 +20,7 @@ pub static COMMAND: Command = Command {
     group: Group::Troubleshooting,
     short: "Inspect authorization",
     long: "Shows who one is to the server and what one may do.",
-    usage: "auth",
+    usage: "auth [flags]",
     subs: &[&CAN_I, &RECONCILE, &WHO_AM_I],
     ..Command::EMPTY
 };
@@ -41,7 +41,6 @@ static CAN_I: Command = Command {
         flag("subresource", Kind::Str, "''", "Subresource, such as pod/log or deployment/scale"),
     ]],
     run: Some(can_i),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -50,7 +49,10 @@ fn fail<T>(s: impl Into<String>) -> Done<T> {
 }
 
 fn review(cx: &mut Cx<'_>, api: &Api, kind: &str, plural: &str, group: &str, spec: Value) -> Done<Value> {
-    let v = obj!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {}, "spec": spec});
+    let mut v = obj!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {}});
+    if spec.is_some() {
+        v.insert("spec", spec);
+    }
     let r = Request::new(Method::Post, format!("/apis/{group}/v1/{plural}"))
         .with_header("content-type", "application/json")
         .with_body(Body::Object(v));
@@ -75,7 +77,7 @@ fn can_i(cx: &mut Cx<'_>, a: &Args) -> Done {
         [verb, what] => (verb.clone(), what.clone()),
         _ => {
             return fail(
-                "you must specify two arguments: verb resource or verb resource/resourceName. See 'kubectl auth can-i -h' for help and examples.",
+                "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
             );
         }
     };
@@ -152,9 +154,9 @@ fn resource_spec(cx: &mut Cx<'_>, a: &Args, api: &Api, verb: &str, what: &str) -
             Err(_) => {
                 let (r, g) = word.split_once('.').unwrap_or((word, ""));
                 cx.err(if g.is_empty() {
-                    format!("Warning: the server doesn't have a resource type '{r}'\n")
+                    format!("Warning: the server doesn't have a resource type '{r}'\n\n")
                 } else {
-                    format!("Warning: the server doesn't have a resource type '{r}' in group '{g}'\n")
+                    format!("Warning: the server doesn't have a resource type '{r}' in group '{g}'\n\n")
                 });
                 resource = r.to_owned();
                 group = g.to_owned();
@@ -248,7 +250,7 @@ fn who_am_i(cx: &mut Cx<'_>, a: &Args) -> Done {
     let printer = print::requested(cx, a, false)?;
     let api = cx.api(a)?;
     let v =
-        review(cx, &api, "SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io", Value::map())?;
+        review(cx, &api, "SelfSubjectReview", "selfsubjectreviews", "authentication.k8s.io", Value::Null)?;
     if let Some(mut p) = printer {
         return p.print(cx, &v, a.bool("show-managed-fields"));
     }
@@ -305,12 +307,8 @@ fn reconcile(cx: &mut Cx<'_>, a: &Args) -> Done {
         let (field, extra) = match i.res.kind.as_str() {
             "Role" | "ClusterRole" => ("rules", a.bool("remove-extra-permissions")),
             "RoleBinding" | "ClusterRoleBinding" => ("subjects", a.bool("remove-extra-subjects")),
+            // Others are passed over.
             _ => {
-                cx.err(format!(
-                    "only rbac objects can be reconciled, skipping {} {}\n",
-                    i.res.kind_name(),
-                    gofmt::quote(&i.name)
-                ));
                 return Ok(());
             }
         };

@@ -21,7 +21,8 @@ const FLAGS: &[Flag] = &[
         "''",
         "CPU to aim at over all pods: a share of the request as 80%, or an amount as 500m.",
     ),
-    flag("cpu-percent", Kind::Int, "-1", "CPU to aim at over all pods, in percent of the request."),
+    // Going away, and so not shown.
+    flag("cpu-percent", Kind::Int, "-1", ""),
     flag("max", Kind::Int, "-1", "Most pods. Must be given."),
     flag(
         "memory",
@@ -101,7 +102,12 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
             "ReplicationController" | "Deployment" | "ReplicaSet" | "StatefulSet"
         ) {
             let group = if i.res.group.is_empty() { String::new() } else { format!(".{}", i.res.group) };
-            return Err(Error::Text(format!("cannot autoscale a {}{group}", i.res.kind)).into());
+            return Err(Error::Text(format!(
+                "cannot autoscale a {}{group}: could not find scale subresource for {} in discovery information",
+                i.res.kind,
+                i.res.gvr()
+            ))
+            .into());
         }
         let name = match a.str("name") {
             n if n.is_empty() => i.name.clone(),

@@ -2,7 +2,6 @@
 
 use super::common::FILES;
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Flag, switch};
@@ -33,7 +32,6 @@ static APPROVE: Command = Command {
     example: "# One request\nkubectl certificate approve ann",
     flags: &[FLAGS, FILES, print::FLAGS],
     run: Some(|cx, a| decide(cx, a, true)),
-    complete: Some(requests),
     ..Command::EMPTY
 };
 
@@ -45,15 +43,8 @@ static DENY: Command = Command {
     example: "# One request\nkubectl certificate deny ann",
     flags: &[FLAGS, FILES, print::FLAGS],
     run: Some(|cx, a| decide(cx, a, false)),
-    complete: Some(requests),
     ..Command::EMPTY
 };
-
-fn requests(cx: &mut Cx<'_>, a: &Args, prefix: &str) -> Done<complete::Choices> {
-    let mut a = a.clone();
-    a.words.insert(0, "certificatesigningrequests".into());
-    complete::resources(cx, &a, prefix)
-}
 
 fn decide(cx: &mut Cx<'_>, a: &Args, approve: bool) -> Done {
     let mut words = Vec::new();

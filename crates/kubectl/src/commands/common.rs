@@ -2,13 +2,14 @@
 
 use crate::client::{Api, PatchType};
 use crate::command::Args;
-use crate::cx::{Cx, Done};
+use crate::cx::{Cx, Done, Event, Packet, Source};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag, switch};
 use crate::print::DryRun;
 use crate::resource::Info;
-use api::wire::{Body, Method, Request};
+use api::wire::{Body, Message, Method, Request};
 use api::{Value, obj};
+use sim::Instant;
 
 /// `-f`, `-k`, `-R`
 pub const FILES: &[Flag] = &[
@@ -18,6 +19,12 @@ pub const FILES: &[Flag] = &[
         .short('k'),
     switch("recursive", "Read the directories of -f with all directories below them.").short('R'),
 ];
+
+/// `-f` alone
+pub const FILES_ALONE: &[Flag] = &[FILES[0]];
+
+/// `-f`, with directories read to their bottom
+pub const FILES_BELOW: &[Flag] = &[FILES[0], FILES[2].on()];
 
 /// `-l`
 pub const SELECTOR: Flag = flag(
@@ -210,6 +217,58 @@ pub fn patch_to(
 ) -> Done<Value> {
     let (ty, body) = difference(info, changed)?;
     patch(cx, api, &info.path(), ty, Body::Object(body), dry, manager)
+}
+
+/// Waits until an object meets a test; one that is not there is null. Gives it, or `None` when the time is over. It is
+/// watched: the command's log grows with its changes, not with time.
+pub fn until(
+    cx: &mut Cx<'_>,
+    api: &Api,
+    path: &str,
+    deadline: Option<Instant>,
+    mut ok: impl FnMut(&Value) -> bool,
+) -> Done<Option<Value>> {
+    let (list, name) = path.rsplit_once('/').unwrap_or((path, ""));
+    loop {
+        let r = api.get(cx, path);
+        let v = match cx.catch(r)? {
+            Ok(v) => v,
+            Err(e) if e.is_not_found() => Value::Null,
+            Err(e) => return Err(e.into()),
+        };
+        if ok(&v) {
+            return Ok(Some(v));
+        }
+        let mut r = Request::get(list)
+            .with_query("watch", "true")
+            .with_query("fieldSelector", format!("metadata.name={name}"));
+        if v.is_some() {
+            r = r.with_query("resourceVersion", v.at(&["metadata", "resourceVersion"]).text());
+        }
+        let (handle, _) = api.stream(cx, r)?;
+        let mut sources = vec![Source::Stream(handle)];
+        sources.extend(deadline.map(Source::Until));
+        loop {
+            let v = match cx.select(&sources)? {
+                Event::Time => {
+                    cx.close(handle)?;
+                    return Ok(None);
+                }
+                Event::Packet(_, Some(Packet::Message(Message::Event(e)))) => match e.get("type").text() {
+                    "DELETED" => Value::Null,
+                    "ERROR" => break,
+                    _ => e.get("object").clone(),
+                },
+                Event::Packet(_, None) => break,
+                _ => continue,
+            };
+            if ok(&v) {
+                cx.close(handle)?;
+                return Ok(Some(v));
+            }
+        }
+        cx.close(handle)?;
+    }
 }
 
 /// The patch between a live object and its changed copy.

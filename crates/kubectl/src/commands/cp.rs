@@ -21,6 +21,7 @@ pub static COMMAND: Command = Command {
               prod/web:/etc/nginx/nginx.conf nginx.conf",
     flags: &[FLAGS],
     run: Some(run),
+    complete: Some(crate::complete::copies),
     ..Command::EMPTY
 };
 
@@ -210,8 +211,11 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         return end.map_err(Into::into);
     }
     let (out, err, end) = remote(cx, &api, &pod, &container, &["tar", "cf", "-", &from.path], None)?;
-    cx.err_bytes(&err);
-    end?;
+    // What tar complains of there is printed here, and how it ended does not count once the archive has.
+    cx.out_bytes(&err);
+    if err.is_empty() {
+        end?;
+    }
     let entries = tar::unpack(&out).map_err(Error::text)?;
     let prefix = from.path.trim_start_matches('/').trim_end_matches('/').to_owned();
     let mut dest = to.path.trim_end_matches('/').to_owned();

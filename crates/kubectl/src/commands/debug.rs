@@ -26,7 +26,7 @@ pub static COMMAND: Command = Command {
               --image=busybox --copy-to=web-debug\n\n# On a node\nkubectl debug node/node-1 -it --image=busybox",
     flags: &[FLAGS],
     run: Some(run),
-    complete: Some(complete::pods),
+    complete: Some(complete::resources),
     ..Command::EMPTY
 };
 
@@ -70,7 +70,8 @@ const FLAGS: &[Flag] = &[
     switch("stdin", "Keep standard input open.").short('i'),
     flag("target", Kind::Str, "''", "The container whose processes an ephemeral container sees."),
     switch("tty", "Give the container a terminal.").short('t'),
-    flag("pod-running-timeout", Kind::Duration, "1m0s", "How long to wait until the container runs"),
+    // Not shown: upstream has no such flag.
+    flag("pod-running-timeout", Kind::Duration, "1m0s", ""),
 ];
 
 fn fail<T>(s: impl Into<String>) -> Done<T> {
@@ -86,11 +87,12 @@ enum Style {
 }
 
 fn check(a: &Args) -> Done {
-    if a.dash.map_or(a.words.is_empty(), |n| n == 0) && a.list("filename").is_empty() {
-        return fail("NAME or filename is required for debug");
-    }
     let copy = !a.str("copy-to").is_empty();
     let image = a.str("image");
+    let named = a.dash.map_or(!a.words.is_empty(), |n| n > 0) || !a.list("filename").is_empty();
+    if !named && (copy || !image.is_empty()) {
+        return fail("NAME or filename is required for debug");
+    }
     if copy {
         if image.is_empty() && a.list("set-image").is_empty() && a.dash.is_none() {
             return fail("you must specify --image, --set-image or command arguments.");
@@ -259,18 +261,18 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
 }
 
 fn ephemeral(cx: &mut Cx<'_>, a: &Args, api: &Arc<Api>, pod: &Value) -> Done<(Value, String)> {
+    let target = a.str("target");
+    if !target.is_empty() && !a.bool("quiet") {
+        cx.out(format!(
+            "Targeting container {}. If you don't see processes from this container it may be because the container \
+             runtime doesn't support this feature.\n",
+            gofmt::quote(&target)
+        ));
+    }
     let name = named(cx, a)?;
     let mut c = new_container(a, &name)?;
-    let target = a.str("target");
     if !target.is_empty() {
         c.insert("targetContainerName", target.as_str());
-        if !a.bool("quiet") {
-            cx.out(format!(
-                "Targeting container {}. If you don't see processes from this container it may be because the container \
-                 runtime doesn't support this feature.\n",
-                gofmt::quote(&target)
-            ));
-        }
     }
     profile(a, &mut c, Style::Ephemeral);
     custom(cx, a, &mut c)?;

@@ -72,13 +72,10 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         return fail(format!("unexpected -o output mode: {output}. We only support '-o name'"));
     }
     let selected = a.given("selector") && !a.str("selector").is_empty();
-    if a.bool("all") && selected {
-        return fail("cannot set --all and --selector at the same time");
+    if a.bool("all") && (selected || !a.str("field-selector").is_empty()) {
+        return fail("setting 'all' parameter but found a non empty selector. ");
     }
-    if a.bool("all") && !a.str("field-selector").is_empty() {
-        return fail("cannot set --all and --field-selector at the same time");
-    }
-    let mut how = how(cx, a, dry)?;
+    let mut how = how(cx, a, dry, true)?;
     how.quiet = output == "name";
     let builder = Builder::new(a, &a.words).select_all(a.bool("all"));
     let api = cx.api(a)?;
@@ -112,7 +109,7 @@ pub struct How {
 }
 
 /// Reads the flags of a deletion.
-pub fn how(cx: &mut Cx<'_>, a: &Args, dry: DryRun) -> Done<How> {
+pub fn how(cx: &mut Cx<'_>, a: &Args, dry: DryRun, warn: bool) -> Done<How> {
     let mut grace = a.int("grace-period");
     let force = a.bool("force");
     if a.bool("now") {
@@ -130,7 +127,7 @@ pub fn how(cx: &mut Cx<'_>, a: &Args, dry: DryRun) -> Done<How> {
     if force && grace > 0 {
         return fail("--force and --grace-period greater than 0 cannot be specified together");
     }
-    if force && grace == 0 {
+    if force && grace == 0 && warn {
         cx.warn(
             "Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource \
              may continue to run on the cluster indefinitely.",
@@ -246,8 +243,7 @@ fn delete_one(cx: &mut Cx<'_>, api: &Api, i: &Info, how: &How) -> Done<String> {
         return fail("resource name may not be empty");
     }
     if how.dry == DryRun::Client {
-        let v = api.get(cx, &i.path())?;
-        return Ok(v.uid().to_owned());
+        return Ok(String::new());
     }
     let body = delete_options(how.grace, how.propagation, how.dry);
     let r = Request::new(Method::Delete, i.path())

@@ -48,6 +48,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     let targets = builder.targets(cx, &api)?;
     let mut errors = Vec::new();
     let mut infos: Vec<Info> = Vec::new();
+    let mut by_beginning = false;
     for t in targets.items {
         match t {
             Ok(t) => {
@@ -60,6 +61,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
                             if found.is_empty() {
                                 errors.push(e);
                             }
+                            by_beginning = true;
                             infos.extend(found);
                         }
                         Err(e) => errors.push(e),
@@ -70,14 +72,17 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         }
     }
     let many = infos.len() > 1;
-    let events = a.bool("show-events") && (!many || a.given("show-events"));
+    let events = a.bool("show-events") && (!(many || by_beginning) || a.given("show-events"));
     for (n, i) in infos.iter().enumerate() {
         let mut d = Describer { cx, api: &api, events };
         let text = page(&mut d, i)?;
-        if n > 0 {
+        if n > 0 && !by_beginning {
             cx.out("\n\n");
         }
         cx.out(text);
+        if by_beginning {
+            cx.out("\n");
+        }
     }
     if infos.is_empty() && errors.is_empty() {
         if a.bool("all-namespaces") {

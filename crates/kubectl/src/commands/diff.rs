@@ -4,7 +4,6 @@ use super::apply::three_way;
 use super::common::{FILES, SELECTOR, field_manager, patch, with_last_applied, write};
 use crate::client::{Api, PatchType};
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done, Stop};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag, switch};
@@ -26,6 +25,7 @@ const FLAGS: &[Flag] = &[
         "Kinds, as <group/version/kind>, that --prune may delete instead of its own list.",
     ),
     switch("server-side", "Compare with what server-side apply would make."),
+    switch("show-managed-fields", "Keep managedFields in what is compared."),
     switch("show-secrets", "Show the values of secrets."),
 ];
 
@@ -41,7 +41,6 @@ pub static COMMAND: Command = Command {
     example: "# A file\nkubectl diff -f web.yaml\n\n# Standard input\ncat web.yaml | kubectl diff -f -",
     flags: &[FLAGS, FILES],
     run: Some(run),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 

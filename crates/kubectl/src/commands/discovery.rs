@@ -41,7 +41,6 @@ pub static API_RESOURCES: Command = Command {
         &[print::FLAGS[2]],
     ],
     run: Some(api_resources),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -168,7 +167,6 @@ pub static API_VERSIONS: Command = Command {
     usage: "api-versions",
     example: "# All\nkubectl api-versions",
     run: Some(api_versions),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -262,6 +260,7 @@ static DUMP: Command = Command {
     flags: &[
         &[
             switch("all-namespaces", "All namespaces.").short('A'),
+            flag("output", Kind::Str, "'json'", print::OUTPUT_HELP).short('o'),
             flag("namespaces", Kind::Slice, "[]", "Namespaces to look at, with commas between."),
             flag(
                 "output-directory",

@@ -5,14 +5,17 @@ use super::nodes::{nodes, set_cordon};
 use crate::client::Api;
 use crate::command::{Args, Command, Group};
 use crate::complete;
-use crate::cx::{Cx, Done};
+use crate::cx::{Cx, Done, Event, Handle, Packet, Source, Stop};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag, switch};
 use crate::print::{DRY_RUN, DryRun, dry_run, dry_run_suffix};
-use crate::resource::{Info, list_items};
+use crate::resource::list_items;
+use crate::tasks::Task;
 use api::selector::Selector;
-use api::wire::{Body, Method, Request};
+use api::wire::{Body, Message, Method, Request};
 use api::{Value, gofmt, obj};
+use sim::Instant;
+use std::sync::Arc;
 
 const FLAGS: &[Flag] = &[
     CHUNK,
@@ -86,63 +89,309 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     for i in &infos {
         set_cordon(cx, &api, i, true, dry)?;
     }
-    let mut failed: Vec<(String, Vec<String>)> = Vec::new();
-    for i in &infos {
-        match drain_one(cx, a, &api, i, dry)? {
-            Ok(()) => cx.out(format!("node/{} drained{}\n", i.name, dry_run_suffix(dry))),
-            Err(why) => {
-                let text = if why.len() == 1 { why[0].clone() } else { format!("[{}]", why.join(", ")) };
-                cx.err(format!(
-                    "error: unable to drain node {} due to error: {text}, continuing command...\n",
-                    gofmt::quote(&i.name)
-                ));
-                failed.push((i.name.clone(), why));
-            }
-        }
-    }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    cx.err("There are pending nodes to be drained:\n");
-    for (name, _) in &failed {
-        cx.err(format!(" {name}\n"));
-    }
-    let all: Vec<String> = failed.into_iter().flat_map(|(_, why)| why).collect();
-    let text = match all.as_slice() {
-        [one] => one.clone(),
-        many => many.join("\n"),
-    };
-    Err(Error::Plain(text).into())
+    let queue = infos.into_iter().map(|i| i.name).rev().collect();
+    let task = Draining { api, args: a.clone(), dry, queue, now: None, failed: Vec::new() };
+    Err(Stop::Enter(Box::new(Task::Drain(task))))
 }
 
-fn drain_one(
-    cx: &mut Cx<'_>,
-    a: &Args,
-    api: &Api,
-    node: &Info,
+/// A pod on its way out.
+#[derive(Clone, Debug)]
+struct Leaving {
+    namespace: String,
+    name: String,
+    uid: String,
+    /// When it is asked to go (again); `None` once it goes.
+    due: Option<Instant>,
+}
+
+/// The node that is drained.
+#[derive(Clone, Debug)]
+struct Node {
+    name: String,
+    pods: Vec<Leaving>,
+    /// The watch on the node's pods.
+    watch: Option<Handle>,
+    deadline: Option<Instant>,
+}
+
+/// Drains nodes, one after the other.
+#[derive(Clone, Debug)]
+pub struct Draining {
+    api: Arc<Api>,
+    args: Args,
     dry: DryRun,
-) -> Done<Result<(), Vec<String>>> {
-    let mut r =
-        Request::get("/api/v1/pods").with_query("fieldSelector", format!("spec.nodeName={}", node.name));
-    let selector = a.str("pod-selector");
-    if !selector.is_empty() {
-        r = r.with_query("labelSelector", selector);
+    /// The nodes to come, the next one last.
+    queue: Vec<String>,
+    now: Option<Node>,
+    failed: Vec<(String, Vec<String>)>,
+}
+
+/// How long to wait before a pod is asked to go again.
+const AGAIN: core::time::Duration = core::time::Duration::from_secs(5);
+
+fn aggregate(all: &[String]) -> String {
+    match all {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
     }
-    let pods = list_items(&api.call(cx, r)?);
-    let mut sorted = Sorted::default();
-    for p in pods {
-        sort(cx, a, api, p, &mut sorted)?;
+}
+
+impl Draining {
+    /// Asks one pod to go, or waits for what happens next.
+    pub fn turn(&mut self, cx: &mut Cx<'_>) -> Done<Option<i32>> {
+        let Some(node) = &self.now else {
+            return match self.queue.pop() {
+                Some(name) => self.begin(cx, name).map(|()| None),
+                None => self.end(cx),
+            };
+        };
+        let now = cx.now()?;
+        if node.pods.is_empty() {
+            cx.out(format!("node/{} drained{}\n", node.name, dry_run_suffix(self.dry)));
+            return self.leave(cx).map(|()| None);
+        }
+        if node.deadline.is_some_and(|d| now >= d) {
+            let errors = self.late();
+            self.give_up(cx, &errors)?;
+            return Ok(None);
+        }
+        if let Some(at) = node.pods.iter().position(|p| p.due.is_some_and(|t| t <= now)) {
+            self.ask(cx, at, now)?;
+            return Ok(None);
+        }
+        self.wait(cx)?;
+        Ok(None)
     }
-    let told = |l: &[(&'static str, Vec<String>)]| -> Vec<String> {
-        l.iter().map(|(w, p)| format!("{w}: {}", p.join(", "))).collect()
-    };
-    if !sorted.errors.is_empty() {
-        return Ok(Err(told(&sorted.errors)));
+
+    fn pods(&self, cx: &mut Cx<'_>, node: &str) -> Done<(Sorted, String)> {
+        let mut r = Request::get("/api/v1/pods").with_query("fieldSelector", format!("spec.nodeName={node}"));
+        let selector = self.args.str("pod-selector");
+        if !selector.is_empty() {
+            r = r.with_query("labelSelector", selector);
+        }
+        let list = self.api.call(cx, r)?;
+        let mut sorted = Sorted::default();
+        for p in list_items(&list) {
+            sort(cx, &self.args, &self.api, p, &mut sorted)?;
+        }
+        Ok((sorted, list.at(&["metadata", "resourceVersion"]).text().to_owned()))
     }
-    if !sorted.warnings.is_empty() {
-        cx.err(format!("Warning: {}\n", told(&sorted.warnings).join("; ")));
+
+    fn begin(&mut self, cx: &mut Cx<'_>, name: String) -> Done {
+        let (sorted, version) = self.pods(cx, &name)?;
+        let told = |l: &[(&'static str, Vec<String>)]| -> Vec<String> {
+            l.iter().map(|(w, p)| format!("{w}: {}", p.join(", "))).collect()
+        };
+        if !sorted.errors.is_empty() {
+            self.fail(cx, name, &told(&sorted.errors));
+            return Ok(());
+        }
+        if !sorted.warnings.is_empty() {
+            cx.err(format!("Warning: {}\n", told(&sorted.warnings).join("; ")));
+        }
+        let now = cx.now()?;
+        let limit = self.args.duration("timeout").unsigned_abs();
+        let deadline = (limit > 0).then(|| now + core::time::Duration::from_nanos(limit));
+        let mut node = Node { name, pods: Vec::new(), watch: None, deadline };
+        for p in &sorted.pods {
+            if self.dry == DryRun::Client {
+                cx.out(self.asking(p.namespace(), p.name()));
+                continue;
+            }
+            node.pods.push(Leaving {
+                namespace: p.namespace().to_owned(),
+                name: p.name().to_owned(),
+                uid: p.uid().to_owned(),
+                due: Some(now),
+            });
+        }
+        if !node.pods.is_empty() && self.dry == DryRun::None {
+            node.watch = Some(self.watch(cx, &node.name, &version)?);
+        }
+        self.now = Some(node);
+        Ok(())
     }
-    evict(cx, a, api, &sorted.pods, dry)
+
+    fn watch(&self, cx: &mut Cx<'_>, node: &str, version: &str) -> Done<Handle> {
+        let r = Request::get("/api/v1/pods")
+            .with_query("watch", "true")
+            .with_query("fieldSelector", format!("spec.nodeName={node}"))
+            .with_query("resourceVersion", version);
+        Ok(self.api.stream(cx, r)?.0)
+    }
+
+    fn deleting(&self) -> bool {
+        self.args.bool("disable-eviction")
+    }
+
+    fn asking(&self, namespace: &str, name: &str) -> String {
+        let verb = if self.deleting() { "deleting" } else { "evicting" };
+        format!("{verb} pod {namespace}/{name}{}\n", dry_run_suffix(self.dry))
+    }
+
+    fn ask(&mut self, cx: &mut Cx<'_>, at: usize, now: Instant) -> Done {
+        let Some(p) = self.now.as_ref().and_then(|n| n.pods.get(at)).cloned() else { return Ok(()) };
+        cx.out(self.asking(&p.namespace, &p.name));
+        let path = format!("/api/v1/namespaces/{}/pods/{}", p.namespace, p.name);
+        let mut options = delete_options(self.args.int("grace-period"), "", self.dry);
+        options.set(&["preconditions", "uid"], p.uid.as_str());
+        let r = if self.deleting() {
+            Request::new(Method::Delete, path.as_str()).with_body(Body::Object(options))
+        } else {
+            let body = obj!({
+                "apiVersion": "policy/v1", "kind": "Eviction",
+                "metadata": {"name": p.name.as_str(), "namespace": p.namespace.as_str()}, "deleteOptions": options
+            });
+            Request::new(Method::Post, format!("{path}/eviction")).with_body(Body::Object(body))
+        };
+        let r = self.api.call(cx, r.with_header("content-type", "application/json"));
+        let r = cx.catch(r)?;
+        let Some(node) = &mut self.now else { return Ok(()) };
+        let named = format!("pods/{} -n {}", gofmt::quote(&p.name), gofmt::quote(&p.namespace));
+        match r {
+            Err(e) if e.reason() == "TooManyRequests" => {
+                cx.err(format!(
+                    "error when evicting {named} (will retry after {}s): {}\n",
+                    AGAIN.as_secs(),
+                    e.message()
+                ));
+                node.pods[at].due = Some(now + AGAIN);
+            }
+            Err(e) if !e.is_not_found() => {
+                let why = format!("error when evicting {named}: {}", e.message());
+                self.give_up(cx, &[why])?;
+            }
+            _ if self.dry != DryRun::None => {
+                node.pods.remove(at);
+            }
+            // One that is gone already is not heard of again.
+            Err(_) => {
+                node.pods.remove(at);
+                self.went(cx, &p.name);
+            }
+            Ok(_) => node.pods[at].due = None,
+        }
+        Ok(())
+    }
+
+    fn went(&self, cx: &mut Cx<'_>, name: &str) {
+        let word = if self.deleting() { "deleted" } else { "evicted" };
+        cx.out(format!("pod/{name} {word}\n"));
+    }
+
+    fn wait(&mut self, cx: &mut Cx<'_>) -> Done {
+        let Some(node) = &self.now else { return Ok(()) };
+        let mut sources: Vec<Source> = node.watch.map(Source::Stream).into_iter().collect();
+        let next = node.pods.iter().filter_map(|p| p.due).chain(node.deadline).min();
+        sources.extend(next.map(Source::Until));
+        match cx.select(&sources)? {
+            Event::Packet(_, Some(Packet::Message(Message::Event(e))))
+                if e.get("type").text() == "DELETED" =>
+            {
+                let uid = e.get("object").uid().to_owned();
+                let Some(node) = &mut self.now else { return Ok(()) };
+                if let Some(at) = node.pods.iter().position(|p| p.uid == uid) {
+                    let p = node.pods.remove(at);
+                    self.went(cx, &p.name);
+                }
+            }
+            Event::Packet(_, None) => self.look(cx)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Looks which pods are still there, and watches again.
+    fn look(&mut self, cx: &mut Cx<'_>) -> Done {
+        let Some(node) = self.now.clone() else { return Ok(()) };
+        let r =
+            Request::get("/api/v1/pods").with_query("fieldSelector", format!("spec.nodeName={}", node.name));
+        let list = self.api.call(cx, r)?;
+        let there = list_items(&list);
+        for p in &node.pods {
+            if p.due.is_none() && !there.iter().any(|v| v.uid() == p.uid) {
+                self.went(cx, &p.name);
+            }
+        }
+        let version = list.at(&["metadata", "resourceVersion"]).text().to_owned();
+        let watch = self.watch(cx, &node.name, &version)?;
+        if let Some(n) = &mut self.now {
+            n.pods.retain(|p| p.due.is_some() || there.iter().any(|v| v.uid() == p.uid));
+            n.watch = Some(watch);
+        }
+        Ok(())
+    }
+
+    /// What is said of the pods that did not go in time.
+    fn late(&self) -> Vec<String> {
+        let pods = self.now.as_ref().map_or(&[][..], |n| n.pods.as_slice());
+        let going = pods.iter().filter(|p| p.due.is_none()).map(|p| {
+            format!(
+                "error when waiting for pod {} in namespace {} to terminate: context deadline exceeded",
+                gofmt::quote(&p.name),
+                gofmt::quote(&p.namespace)
+            )
+        });
+        let asked = pods.iter().filter(|p| p.due.is_some()).map(|p| {
+            format!(
+                "error when evicting pods/{} -n {}: global timeout reached: {}",
+                gofmt::quote(&p.name),
+                gofmt::quote(&p.namespace),
+                api::duration::print(self.args.duration("timeout"))
+            )
+        });
+        going.chain(asked).collect()
+    }
+
+    /// Leaves the node with errors, and tells which pods it still has.
+    fn give_up(&mut self, cx: &mut Cx<'_>, errors: &[String]) -> Done {
+        let Some(name) = self.now.as_ref().map(|n| n.name.clone()) else { return Ok(()) };
+        let (left, _) = self.pods(cx, &name)?;
+        if !left.pods.is_empty() {
+            cx.err(format!(
+                "There are pending pods in node {} when an error occurred: {}\n",
+                gofmt::quote(&name),
+                aggregate(errors)
+            ));
+            for p in &left.pods {
+                cx.err(format!("pod/{}\n", p.name()));
+            }
+        }
+        self.fail(cx, name, errors);
+        self.leave(cx)
+    }
+
+    fn fail(&mut self, cx: &mut Cx<'_>, name: String, errors: &[String]) {
+        let why = aggregate(errors);
+        cx.err(format!(
+            "error: unable to drain node {} due to error: {why}, continuing command...\n",
+            gofmt::quote(&name)
+        ));
+        self.failed.push((name, errors.to_vec()));
+    }
+
+    fn leave(&mut self, cx: &mut Cx<'_>) -> Done {
+        if let Some(h) = self.now.take().and_then(|n| n.watch) {
+            cx.close(h)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, cx: &mut Cx<'_>) -> Done<Option<i32>> {
+        if self.failed.is_empty() {
+            return Ok(Some(0));
+        }
+        cx.err("There are pending nodes to be drained:\n");
+        for (name, _) in &self.failed {
+            cx.err(format!(" {name}\n"));
+        }
+        // The errors of a single node are told one a line, those of several one a node.
+        let all: Vec<String> = match self.failed.as_slice() {
+            [(_, errors)] => errors.clone(),
+            many => many.iter().map(|(_, errors)| aggregate(errors)).collect(),
+        };
+        Err(Error::Plain(all.join("\n")).into())
+    }
 }
 
 fn sort(cx: &mut Cx<'_>, a: &Args, api: &Api, p: Value, out: &mut Sorted) -> Done {
@@ -193,112 +442,4 @@ fn sort(cx: &mut Cx<'_>, a: &Args, api: &Api, p: Value, out: &mut Sorted) -> Don
     }
     out.pods.push(p);
     Ok(())
-}
-
-fn evict(cx: &mut Cx<'_>, a: &Args, api: &Api, pods: &[Value], dry: DryRun) -> Done<Result<(), Vec<String>>> {
-    let deleting = a.bool("disable-eviction");
-    let verb = if deleting { "deleting" } else { "evicting" };
-    let limit = a.duration("timeout").unsigned_abs();
-    let deadline = if limit == 0 { None } else { Some(cx.now()? + core::time::Duration::from_nanos(limit)) };
-    let grace = a.int("grace-period");
-    let mut waiting: Vec<&Value> = Vec::new();
-    for p in pods {
-        cx.out(format!("{verb} pod {}/{}{}\n", p.namespace(), p.name(), dry_run_suffix(dry)));
-        if dry == DryRun::Client {
-            continue;
-        }
-        let path = format!("/api/v1/namespaces/{}/pods/{}", p.namespace(), p.name());
-        // A budget that is used up is asked again and again.
-        for _ in 0..10_000 {
-            let mut options = delete_options(grace, "", dry);
-            options.set(&["preconditions", "uid"], p.uid());
-            let r = if deleting {
-                Request::new(Method::Delete, path.as_str()).with_body(Body::Object(options))
-            } else {
-                let body = obj!({
-                    "apiVersion": "policy/v1", "kind": "Eviction",
-                    "metadata": {"name": p.name(), "namespace": p.namespace()}, "deleteOptions": options
-                });
-                Request::new(Method::Post, format!("{path}/eviction")).with_body(Body::Object(body))
-            };
-            let r = api.call(cx, r.with_header("content-type", "application/json"));
-            match cx.catch(r)? {
-                Ok(_) => {
-                    if dry == DryRun::None {
-                        waiting.push(p);
-                    }
-                    break;
-                }
-                Err(e) if e.is_not_found() => {
-                    if dry == DryRun::None {
-                        waiting.push(p);
-                    }
-                    break;
-                }
-                Err(e) if e.reason() == "TooManyRequests" => {
-                    let name = gofmt::quote(p.name());
-                    cx.err(format!(
-                        "error when evicting pods/{name} -n {} (will retry after 5s): {}\n",
-                        gofmt::quote(p.namespace()),
-                        e.message()
-                    ));
-                    let next = cx.now()? + core::time::Duration::from_secs(5);
-                    if deadline.is_some_and(|d| next >= d) {
-                        return Ok(Err(vec![format!(
-                            "error when evicting pods/{name} -n {}: global timeout reached: {}",
-                            gofmt::quote(p.namespace()),
-                            api::duration::print(a.duration("timeout"))
-                        )]));
-                    }
-                    cx.sleep_until(next)?;
-                    cx.out(format!("evicting pod {}/{}\n", p.namespace(), p.name()));
-                }
-                Err(e) => {
-                    return Ok(Err(vec![format!(
-                        "error when evicting pods/{} -n {}: {}",
-                        gofmt::quote(p.name()),
-                        gofmt::quote(p.namespace()),
-                        e.message()
-                    )]));
-                }
-            }
-        }
-    }
-    gone(cx, a, api, waiting, if deleting { "deleted" } else { "evicted" }, deadline)
-}
-
-fn gone(
-    cx: &mut Cx<'_>,
-    a: &Args,
-    api: &Api,
-    mut waiting: Vec<&Value>,
-    word: &str,
-    deadline: Option<sim::Instant>,
-) -> Done<Result<(), Vec<String>>> {
-    while !waiting.is_empty() {
-        let mut left = Vec::new();
-        for p in waiting {
-            let r = api.get(cx, &format!("/api/v1/namespaces/{}/pods/{}", p.namespace(), p.name()));
-            match cx.catch(r)? {
-                Ok(v) if v.uid() == p.uid() => left.push(p),
-                Ok(_) => cx.out(format!("pod/{} {word}\n", p.name())),
-                Err(e) if e.is_not_found() => cx.out(format!("pod/{} {word}\n", p.name())),
-                Err(e) => return Err(e.into()),
-            }
-        }
-        if left.is_empty() {
-            break;
-        }
-        if let Some(d) = deadline
-            && cx.now()? >= d
-        {
-            return Ok(Err(vec![format!(
-                "drain did not complete within {}",
-                api::duration::print(a.duration("timeout"))
-            )]));
-        }
-        cx.sleep(core::time::Duration::from_secs(1))?;
-        waiting = left;
-    }
-    Ok(Ok(()))
 }

@@ -105,7 +105,12 @@ fn session(
     mut accept: impl FnMut(&mut Cx<'_>, Vec<Value>) -> Done<Vec<(String, Vec<String>)>>,
 ) -> Done<Edited> {
     let number = cx.random()? % 10_000_000_000;
-    let path = format!("/tmp/kubectl-edit-{number}.{}", if json { "json" } else { "yaml" });
+    let dir = match cx.var("TMPDIR")?.as_deref() {
+        None | Some("") => "/tmp/".to_owned(),
+        Some("." | "./") => String::new(),
+        Some(d) => format!("{}/", d.trim_end_matches('/')),
+    };
+    let path = format!("{dir}kubectl-edit-{number}.{}", if json { "json" } else { "yaml" });
     let original = document(values, json);
     let mut body = original.clone();
     let mut reasons: Vec<(String, Vec<String>)> = Vec::new();

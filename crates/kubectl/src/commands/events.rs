@@ -3,7 +3,6 @@
 use super::common::{ALL_NAMESPACES, CHUNK};
 use crate::client::Api;
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done, Event, Handle, Packet, Source, Stop};
 use crate::describe;
 use crate::error::Error;
@@ -37,7 +36,6 @@ pub static COMMAND: Command = Command {
         print::FLAGS,
     ],
     run: Some(run),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 

@@ -1,16 +1,13 @@
 //! `kubectl explain`
 //!
-//! The structure of built-in kinds comes from the schema tables that the server generates its OpenAPI documents from;
-//! that of custom kinds, with their texts, from the server's document.
+//! Structure and texts come from the server's OpenAPI document of the group version.
 
 use crate::client::Api;
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done};
 use crate::discovery::{Discovery, Resource};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag, switch};
-use api::schema::{Ty, TypeId};
 use api::wire::Request;
 use api::{Value, gofmt};
 use std::sync::Arc;
@@ -28,7 +25,7 @@ pub static COMMAND: Command = Command {
               below\nkubectl explain pvc.spec --recursive",
     flags: &[FLAGS],
     run: Some(run),
-    complete: Some(|_, _, _| Ok(complete::Choices { words: Vec::new(), files: true })),
+    complete: None,
     ..Command::EMPTY
 };
 
@@ -41,14 +38,9 @@ const FLAGS: &[Flag] = &[
 const WIDTH: usize = 76;
 const DEPTH_MAX: usize = 40;
 
-/// A place in a schema.
+/// A place in a schema: one schema of the server's document, and all the document's schemas.
 #[derive(Clone)]
-enum Node {
-    /// A built-in type.
-    Table(Ty),
-    /// A schema of the server's document, and the document's schemas.
-    Json(Value, Arc<Value>),
-}
+struct Node(Value, Arc<Value>);
 
 /// A field below a place.
 struct Below {
@@ -58,108 +50,96 @@ struct Below {
     node: Node,
 }
 
+/// The parts of a schema that stand for what is within.
+const INNER: [&str; 2] = ["items", "additionalProperties"];
+
 impl Node {
-    /// The object's schema behind a reference.
-    fn resolved(&self) -> Node {
-        let Node::Json(v, all) = self else { return self.clone() };
-        let reference = match v.get("$ref").text() {
-            "" => v.get("allOf").items().next().map_or("", |r| r.get("$ref").text()),
+    /// The same document's schema of another place.
+    fn of(&self, v: &Value) -> Node {
+        Node(v.clone(), self.1.clone())
+    }
+
+    /// The name that the schema refers to, if it is but a reference.
+    fn reference(&self) -> Option<&str> {
+        let path = match self.0.get("$ref").text() {
+            "" => match self.0.get("allOf").items().as_slice() {
+                [one] if self.0.get("properties").is_null() => one.get("$ref").text(),
+                _ => "",
+            },
             r => r,
         };
-        match reference.rsplit('/').next() {
-            None | Some("") => self.clone(),
-            Some(name) => match TypeId::named(name) {
-                Some(t) => Node::Table(Ty::Object(t)),
-                None => Node::Json(all.get(name).clone(), all.clone()),
-            },
+        path.rsplit('/').next().filter(|n| !n.is_empty())
+    }
+
+    /// The schema behind a reference.
+    fn resolved(&self) -> Node {
+        match self.reference() {
+            Some(name) => self.of(self.1.get(name)),
+            None => self.clone(),
         }
+    }
+
+    fn inner(&self) -> Option<Node> {
+        INNER.iter().map(|k| self.0.get(k)).find(|v| v.as_map().is_some()).map(|v| self.of(v))
     }
 
     fn type_name(&self) -> String {
-        match self.resolved() {
-            Node::Table(t) => table_name(&t),
-            Node::Json(v, all) => match v.get("type").text() {
-                "array" => format!("[]{}", Node::Json(v.get("items").clone(), all).type_name()),
-                "object" if v.get("additionalProperties").as_map().is_some() => {
-                    format!(
-                        "map[string]{}",
-                        Node::Json(v.get("additionalProperties").clone(), all).type_name()
-                    )
-                }
-                "object" => "Object".into(),
-                "" if v.get("x-kubernetes-int-or-string").as_bool() == Some(true) => "IntOrString".into(),
-                "" => String::new(),
-                t => t.to_owned(),
-            },
+        if let Some(inner) = self.inner() {
+            let list = self.0.get("items").as_map().is_some();
+            return format!("{}{}", if list { "[]" } else { "map[string]" }, inner.type_name());
+        }
+        if let Some(name) = self.reference() {
+            // Named texts and numbers are shown as what they are.
+            let plain = self.1.get(name).get("type").text();
+            if !matches!(plain, "" | "object") {
+                return plain.to_owned();
+            }
+            return name.rsplit('.').next().unwrap_or(name).to_owned();
+        }
+        match self.0.get("type").text() {
+            "object" => "Object".into(),
+            "" if self.0.get("oneOf").is_null() => "Object".into(),
+            t => t.to_owned(),
         }
     }
 
+    /// Its own text, and those of the types that it is made of.
     fn description(&self) -> String {
-        match self {
-            Node::Table(_) => String::new(),
-            Node::Json(v, _) => v.get("description").text().to_owned(),
+        let mut out: Vec<String> = Vec::new();
+        let mut at = Some(self.clone());
+        while let Some(n) = at.filter(|_| out.len() < DEPTH_MAX) {
+            out.push(n.0.get("description").text().to_owned());
+            at = match n.reference() {
+                Some(_) => Some(n.resolved()),
+                None => n.inner(),
+            };
         }
+        out.retain(|t| !t.is_empty());
+        out.join("\n")
     }
 
     /// The fields of the object, of the list's items or the map's values.
     fn fields(&self) -> Vec<Below> {
-        match self.resolved() {
-            Node::Table(t) => {
-                let Some(t) = table_object(&t) else { return Vec::new() };
-                t.get()
-                    .fields
-                    .iter()
-                    .map(|f| Below {
-                        name: f.name().to_owned(),
-                        required: f.required,
-                        values: f.values.iter().map(|v| (*v).to_owned()).collect(),
-                        node: Node::Table(f.ty),
-                    })
-                    .collect()
-            }
-            Node::Json(v, all) => {
-                for inner in ["items", "additionalProperties"] {
-                    if v.get(inner).as_map().is_some() {
-                        return Node::Json(v.get(inner).clone(), all).fields();
-                    }
-                }
-                let required: Vec<&str> = v.get("required").items().map(Value::text).collect();
-                v.get("properties")
-                    .entries()
-                    .map(|(k, s)| Below {
-                        name: k.to_string(),
-                        required: required.contains(&k.as_str()),
-                        values: s.get("enum").items().map(|v| v.text().to_owned()).collect(),
-                        node: Node::Json(s.clone(), all.clone()),
-                    })
-                    .collect()
+        let mut at = self.resolved();
+        for _ in 0..DEPTH_MAX {
+            match at.inner() {
+                Some(inner) => at = inner.resolved(),
+                None => break,
             }
         }
-    }
-}
-
-fn table_object(t: &Ty) -> Option<TypeId> {
-    match t {
-        Ty::Object(t) => Some(*t),
-        Ty::List(t) | Ty::Map(t) => table_object(t),
-        _ => None,
-    }
-}
-
-fn table_name(t: &Ty) -> String {
-    match t {
-        Ty::Str | Ty::Bytes => "string".into(),
-        Ty::Int32 | Ty::Int64 => "integer".into(),
-        Ty::Float => "number".into(),
-        Ty::Bool => "boolean".into(),
-        Ty::Quantity => "Quantity".into(),
-        Ty::Time => "Time".into(),
-        Ty::MicroTime => "MicroTime".into(),
-        Ty::IntOrString => "IntOrString".into(),
-        Ty::Any => "Object".into(),
-        Ty::Object(t) => t.get().short_name().to_owned(),
-        Ty::List(t) => format!("[]{}", table_name(t)),
-        Ty::Map(t) => format!("map[string]{}", table_name(t)),
+        let required: Vec<&str> = at.0.get("required").items().map(Value::text).collect();
+        let mut all: Vec<Below> =
+            at.0.get("properties")
+                .entries()
+                .map(|(k, s)| Below {
+                    name: k.to_string(),
+                    required: required.contains(&k.as_str()),
+                    values: s.get("enum").items().map(|v| v.text().to_owned()).collect(),
+                    node: at.of(s),
+                })
+                .collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 }
 
@@ -168,13 +148,13 @@ fn wrapped(text: &str, indent: usize) -> String {
     let mut out = String::new();
     let pad = " ".repeat(indent);
     for paragraph in text.split('\n') {
-        let mut line = String::new();
-        for word in paragraph.split(' ') {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                out += &format!("{pad}{line}\n");
+        let mut words = paragraph.split(' ');
+        let mut line = words.next().unwrap_or("").to_owned();
+        for word in words {
+            if line.chars().count() + 1 + word.chars().count() > WIDTH {
+                out += &format!("{pad}{}\n", line.trim_end());
                 line.clear();
-            }
-            if !line.is_empty() {
+            } else {
                 line.push(' ');
             }
             line += word;
@@ -209,7 +189,8 @@ fn head(out: &mut String, f: &Below, indent: usize) {
     *out += &format!("{pad}{}\t<{}>{required}\n", f.name, f.node.type_name());
     if !f.values.is_empty() {
         let more = if f.values.len() > 4 { ", ...." } else { "" };
-        *out += &format!("{pad}enum: {}{more}\n", f.values.get(..4).unwrap_or(&f.values).join(", "));
+        let shown = f.values.iter().take(4).map(|v| if v.is_empty() { "\"\"" } else { v });
+        *out += &format!("{pad}enum: {}{more}\n", shown.collect::<Vec<_>>().join(", "));
     }
 }
 
@@ -232,9 +213,6 @@ fn split(d: &Discovery, word: &str, prefixes: bool) -> Result<(Arc<Resource>, Ve
 }
 
 fn root(cx: &mut Cx<'_>, api: &Api, r: &Resource) -> Done<Node> {
-    if let Some(t) = r.type_id() {
-        return Ok(Node::Table(Ty::Object(t)));
-    }
     let path = if r.group.is_empty() {
         format!("api/{}", r.version)
     } else {
@@ -253,7 +231,7 @@ fn root(cx: &mut Cx<'_>, api: &Api, r: &Resource) -> Done<Node> {
         })
         .map(|(_, s)| s.clone());
     match found {
-        Some(s) => Ok(Node::Json(s, all)),
+        Some(s) => Ok(Node(s, all)),
         None => Err(Error::Text(format!("GVR ({}) not found in OpenAPI schema", r.gvr())).into()),
     }
 }
@@ -320,8 +298,12 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     }
     let text = node.description();
     out += "DESCRIPTION:\n";
-    out += &wrapped(if text.is_empty() { "<empty>" } else { &text }, 4);
-    out += "    \n";
+    if text.is_empty() {
+        out += "    <empty>\n";
+    } else {
+        out += &wrapped(&text, 4);
+        out += "    \n";
+    }
     let fields = node.fields();
     if !fields.is_empty() {
         out += "FIELDS:\n";
@@ -331,8 +313,8 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         } else {
             for f in &fields {
                 head(&mut out, f, 2);
-                let text = f.node.description();
-                out += &wrapped(if text.is_empty() { "<no description>" } else { &text }, 4);
+                let text = f.node.0.get("description").text();
+                out += &wrapped(if text.is_empty() { "<no description>" } else { text }, 4);
                 out += "\n";
             }
         }

@@ -74,6 +74,9 @@ pub static COMMAND: Command = Command {
 fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     let raw = a.str("raw");
     if !raw.is_empty() {
+        if a.given("output") {
+            return Err(a_text("--raw and --output are mutually exclusive"));
+        }
         return raw_get(cx, a, &raw);
     }
     if a.str("output").split('=').next() == Some("jsonpath")
@@ -100,6 +103,9 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     }
     let api = cx.api(a)?;
     let targets = builder.targets(cx, &api)?;
+    if !a.str("subresource").is_empty() && targets.items.iter().flatten().any(|t| t.name.is_none()) {
+        return Err(a_text("subresource cannot be used when bulk resources are specified"));
+    }
     if watching {
         return watch(cx, a, &api, &builder, targets.items, printer);
     }
@@ -121,7 +127,6 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
     }
     let api = cx.api(a)?;
     let r = Request::of_target(Method::Get, raw);
-    let path = r.path.clone();
     let answer = api.send(cx, r)?;
     if !answer.is_ok() {
         return Err(client::failure(&answer).into());
@@ -130,7 +135,7 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
         api::wire::Body::Bytes(b) => cx.out_bytes(b),
         body => {
             let api::wire::Body::Object(v) = body else { return Ok(()) };
-            // The server prints answers in the order of its structs; version is indented.
+            // The server prints answers in the order of its structs.
             let json = match v.kind() {
                 "APIVersions" | "APIGroup" | "APIGroupList" | "APIResourceList" => {
                     let order = [
@@ -148,27 +153,7 @@ fn raw_get(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
                 }
                 _ => api::gostruct::to_json(print::type_of(v), v),
             };
-            if path == "/version" {
-                let order = [
-                    "major",
-                    "minor",
-                    "emulationMajor",
-                    "emulationMinor",
-                    "minCompatibilityMajor",
-                    "minCompatibilityMinor",
-                    "gitVersion",
-                    "gitCommit",
-                    "gitTreeState",
-                    "buildDate",
-                    "goVersion",
-                    "compiler",
-                    "platform",
-                ];
-                let text = super::version::ordered_json(v, &order);
-                cx.out(text);
-            } else {
-                cx.out(json);
-            }
+            cx.out(json);
             cx.out("\n");
         }
     }
@@ -251,14 +236,17 @@ fn style(a: &Args) -> table::Style {
 }
 
 /// A Table of an object or list that the server gave as it is.
-fn as_table(v: Value) -> Value {
+fn as_table(v: Value, now: &sim::Civil) -> Value {
     if v.kind() == "Table" {
         return v;
     }
     let items = if v.kind().ends_with("List") { list_items(&v) } else { vec![v] };
     let rows: Value = items
         .iter()
-        .map(|i| obj!({"cells": [i.name(), "<unknown>"], "object": {"metadata": i.get("metadata")}}))
+        .map(|i| {
+            let made = i.at(&["metadata", "creationTimestamp"]);
+            obj!({"cells": [i.name(), crate::describe::since(made, now)], "object": {"metadata": i.get("metadata")}})
+        })
         .collect();
     obj!({"kind": "Table", "columnDefinitions": [{"name": "Name"}, {"name": "Age"}], "rows": rows})
 }
@@ -300,7 +288,17 @@ fn tables(
     }
     let with_kind = a.bool("show-kind") || kinds.len() > 1;
     if !by.is_empty() {
-        sort_tables(&mut found, &by)?;
+        // Rows of different tables are not compared.
+        if found.len() < 2 {
+            // What cannot be sorted is not shown.
+            if sort_tables(&mut found, &by).is_err() {
+                found.clear();
+            }
+        } else {
+            // Several tables are sorted as objects of their own.
+            let tables: Vec<Value> = found.iter().map(|(_, t)| t.clone()).collect();
+            sort::order(&tables, &by)?;
+        }
     }
     let mut style = style(a);
     let mut written = false;
@@ -349,24 +347,26 @@ fn fetch_tables(
     t: &Target,
     objects: bool,
 ) -> Done<Vec<Value>> {
+    let now = cx.civil()?;
+    let accept = if a.bool("server-print") { table::ACCEPT } else { "application/json" };
     match &t.name {
         Some(n) => {
-            let mut r = Request::get(object_path(t, n, a)).with_header("accept", table::ACCEPT);
-            if objects {
+            let mut r = Request::get(object_path(t, n, a)).with_header("accept", accept);
+            if objects && a.bool("server-print") {
                 r = r.with_query("includeObject", "Object");
             }
-            Ok(vec![as_table(api.call(cx, r)?)])
+            Ok(vec![as_table(api.call(cx, r)?, &now)])
         }
-        None if objects => {
+        None if objects && a.bool("server-print") => {
             let r = builder
                 .list_request(t)
                 .with_header("accept", table::ACCEPT)
                 .with_query("includeObject", "Object");
             let r = api.call(cx, r);
             let v = cx.catch(r)?.map_err(|e| builder.list_error(t, e))?;
-            Ok(vec![as_table(v)])
+            Ok(vec![as_table(v, &now)])
         }
-        None => Ok(builder.list(cx, api, t, table::ACCEPT)?.into_iter().map(as_table).collect()),
+        None => Ok(builder.list(cx, api, t, accept)?.into_iter().map(|v| as_table(v, &now)).collect()),
     }
 }
 
@@ -544,8 +544,11 @@ impl Watch {
                     "ERROR" => return Err(Error::Status(object.clone()).into()),
                     "BOOKMARK" => {}
                     kind => {
-                        let v =
-                            if self.printer.is_none() { as_table(object.clone()) } else { object.clone() };
+                        let v = if self.printer.is_none() {
+                            as_table(object.clone(), &cx.civil()?)
+                        } else {
+                            object.clone()
+                        };
                         self.show(cx, &v, kind)?;
                     }
                 }

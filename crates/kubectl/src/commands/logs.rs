@@ -58,7 +58,7 @@ pub static COMMAND: Command = Command {
               deployment/web",
     flags: &[FLAGS],
     run: Some(run),
-    complete: Some(complete::pods),
+    complete: Some(complete::pods_and_containers),
     ..Command::EMPTY
 };
 
@@ -72,19 +72,19 @@ struct Log {
     container: String,
 }
 
+const USAGE: &str = "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for \
+                     the logs command";
+
 fn checked(cx: &mut Cx<'_>, a: &Args) -> Done {
     let selector = a.str("selector");
     if a.words.is_empty() && selector.is_empty() {
-        return Err(a.usage(
-            "'logs (POD | TYPE/NAME) [CONTAINER_NAME]'.\nPOD or TYPE/NAME is a required argument for the logs command",
-        ));
+        return Err(a.usage(USAGE));
     }
     if !a.words.is_empty() && !selector.is_empty() {
         return Err(a.usage("only a selector (-l) or a POD name is allowed"));
     }
     if a.words.len() > 2 {
-        return Err(a.usage("'logs (POD | TYPE/NAME) [CONTAINER_NAME]'.\nPOD or TYPE/NAME is a required argument for the logs \
-                            command"));
+        return Err(a.usage(USAGE));
     }
     if a.words.len() == 2 && a.given("container") {
         return Err(a.usage("only one of -c or an inline [CONTAINER] arg is allowed"));
@@ -211,18 +211,20 @@ fn pods(cx: &mut Cx<'_>, a: &Args, api: &Api) -> Done<Vec<Value>> {
     }
     let word = a.words[0].clone();
     let r = pod_of(cx, a, api, &word, a.bool("all-pods"));
-    cx.catch(r)?.map_err(|e| {
-        // A missing pod is told with its namespace.
-        if e.is_not_found() && !word.contains('/') {
-            Stop::Fail(Error::Text(format!(
-                "error from server (NotFound): pods {} not found in namespace {}",
-                gofmt::quote(&word),
+    match cx.catch(r)? {
+        Ok(pods) => Ok(pods),
+        // What is missing is told with its namespace, which may be what is missing.
+        Err(e) if e.is_not_found() => {
+            let r = api.get(cx, &format!("/api/v1/namespaces/{}", api.namespace));
+            let first = cx.catch(r)?.err().filter(Error::is_not_found).unwrap_or(e);
+            fail(format!(
+                "error from server (NotFound): {} in namespace {}",
+                first.message(),
                 gofmt::quote(&api.namespace)
-            )))
-        } else {
-            Stop::Fail(e)
+            ))
         }
-    })
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// The logs to print of a pod.
@@ -238,7 +240,7 @@ fn containers(cx: &mut Cx<'_>, a: &Args, pod: Value) -> Done<Vec<Log>> {
     let wanted = container(a);
     if !wanted.is_empty() {
         if !all.contains(&wanted) {
-            return fail(format!("container {wanted} is not valid for pod {}", pod.name()));
+            return fail(super::stream::invalid_container(&wanted, &pod));
         }
         return Ok(vec![log(&wanted)]);
     }

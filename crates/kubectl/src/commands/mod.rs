@@ -13,17 +13,19 @@ pub mod delete;
 mod describe;
 mod diff;
 mod discovery;
-mod drain;
+pub mod drain;
 mod edit;
 pub mod events;
 mod explain;
 mod expose;
 pub mod get;
+mod kuberc;
 mod label;
 pub mod logs;
 mod nodes;
 mod patch;
 pub mod port_forward;
+pub mod proxy;
 mod prune;
 mod replace;
 pub mod rollout;
@@ -48,6 +50,7 @@ pub static ROOT: Command = Command {
            https://kubernetes.io/docs/reference/kubectl/",
     usage: "[flags]",
     subs: &[
+        &small::ALPHA,
         &create::COMMAND,
         &expose::COMMAND,
         &run::COMMAND,
@@ -71,9 +74,10 @@ pub static ROOT: Command = Command {
         &stream::ATTACH,
         &stream::EXEC,
         &port_forward::COMMAND,
+        &proxy::COMMAND,
         &cp::COMMAND,
-        &debug::COMMAND,
         &auth::COMMAND,
+        &debug::COMMAND,
         &events::COMMAND,
         &diff::COMMAND,
         &apply::COMMAND,
@@ -87,6 +91,7 @@ pub static ROOT: Command = Command {
         &discovery::API_RESOURCES,
         &discovery::API_VERSIONS,
         &config::COMMAND,
+        &kuberc::COMMAND,
         &small::PLUGIN,
         &version::COMMAND,
         &help::OPTIONS,

@@ -122,6 +122,10 @@ fn taint_words(cx: &mut Cx<'_>, a: &Args, prefix: &str) -> Done<complete::Choice
     if a.words.is_empty() { Ok(complete::of(&["node"], prefix)) } else { complete::nodes(cx, a, prefix) }
 }
 
+fn fail<T>(s: impl Into<String>) -> Done<T> {
+    Err(Error::Text(s.into()).into())
+}
+
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// A taint to set, or (without value) the key and effect of those to take away.
@@ -159,15 +163,15 @@ fn taint(cx: &mut Cx<'_>, a: &Args) -> Done {
     let at = a.words.iter().position(|w| is_spec(w)).unwrap_or(a.words.len());
     let (resources, specs) = a.words.split_at(at);
     if resources.is_empty() {
-        return Err(a.usage("at least one resource name must be specified"));
+        return fail("one or more resources must be specified as <resource> <name>");
     }
     if specs.is_empty() {
-        return Err(a.usage("at least one taint update is required"));
+        return fail("at least one taint update is required");
     }
     if !["node", "nodes", "no"]
         .contains(&resources[0].split('/').next().unwrap_or("").to_lowercase().as_str())
     {
-        return Err(a.usage(format!("invalid resource type {}, only node(s) is supported", resources[0])));
+        return fail(format!("invalid resource type {}, only node types are supported", resources[0]));
     }
     if resources.len() < 2 && !a.bool("all") && a.str("selector").is_empty() && !resources[0].contains('/') {
         return Err(a.usage("at least one resource name must be specified since 'all' parameter is not set"));
@@ -175,7 +179,7 @@ fn taint(cx: &mut Cx<'_>, a: &Args) -> Done {
     let dry = dry_run(cx, a)?;
     let (mut add, mut remove) = (Vec::new(), Vec::new());
     for s in specs {
-        let (t, gone) = spec(s)?;
+        let (t, gone) = spec(s).map_err(|e| a.usage(e.message()))?;
         if gone { &mut remove } else { &mut add }.push(t);
     }
     for t in &add {
@@ -211,6 +215,7 @@ fn taint(cx: &mut Cx<'_>, a: &Args) -> Done {
                 return Err(Error::Text(format!("taint {} not found", gofmt::quote(&shown))).into());
             }
         }
+        let mut replaced = false;
         for t in &add {
             match taints
                 .iter_mut()
@@ -224,7 +229,10 @@ fn taint(cx: &mut Cx<'_>, a: &Args) -> Done {
                     ))
                     .into());
                 }
-                Some(old) => *old = t.clone(),
+                Some(old) => {
+                    replaced = true;
+                    *old = t.clone();
+                }
                 None => taints.push(t.clone()),
             }
         }
@@ -237,7 +245,7 @@ fn taint(cx: &mut Cx<'_>, a: &Args) -> Done {
         if dry != DryRun::Client {
             v = patch_to(cx, &api, &i, &v, dry, &a.str("field-manager"))?;
         }
-        let word = match (add.is_empty(), remove.is_empty()) {
+        let word = match (add.is_empty(), remove.is_empty() && !replaced) {
             (false, false) => "modified",
             (true, false) => "untainted",
             _ => "tainted",

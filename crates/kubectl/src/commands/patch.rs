@@ -109,7 +109,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
                 namespace: t.namespace,
                 name: t.name.unwrap_or_default(),
                 source: t.source,
-                object: Value::Null,
+                object: t.object,
             })
         })
         .collect();
@@ -118,7 +118,10 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     }
     each(cx, infos, |cx, mut i| {
         let path = if sub.is_empty() { i.path() } else { format!("{}/{sub}", i.path()) };
-        i.object = api.get(cx, &path)?;
+        // Objects of files are taken as the files have them.
+        if i.object.is_null() {
+            i.object = api.get(cx, &path)?;
+        }
         let v = if dry == DryRun::Client {
             applied(&i, ty, value.as_ref())?
         } else {
@@ -142,12 +145,7 @@ fn tell(cx: &mut Cx<'_>, a: &Args, printer: &mut Option<Printer>, i: &Info, v: &
     if let Some(p) = printer {
         return p.print(cx, v, a.bool("show-managed-fields"));
     }
-    let bare = |v: &Value| {
-        let mut v = print::without_managed_fields(v);
-        v.remove(&["metadata", "resourceVersion"]);
-        v
-    };
-    let changed = bare(v) != bare(&i.object);
+    let changed = *v != i.object;
     let label = print::object_label(v);
     if changed {
         cx.out(format!("{label} patched{}\n", print::dry_run_suffix(dry)));

@@ -1,8 +1,8 @@
 //! `kubectl replace`
 
 use super::common::{
-    CASCADE, DELETION, FILES, SAVE_CONFIG, VALIDATE, create, delete_options, field_manager, validation,
-    with_last_applied, write,
+    CASCADE, DELETION, FILES, SAVE_CONFIG, VALIDATE, create, delete_options, field_manager, until,
+    validation, with_last_applied, write,
 };
 use crate::command::{Args, Command, Group};
 use crate::complete;
@@ -48,7 +48,11 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         return Err(a.usage(format!("Unexpected args: [{}]", a.words.join(" "))));
     }
     if !builder.has_files() {
-        return Err(a.usage("Must specify --filename to replace"));
+        return Err(Error::text("must specify one of -f and -k").into());
+    }
+    let raw = a.str("raw");
+    if !raw.is_empty() {
+        return super::create::send_raw(cx, a, Method::Put, &raw);
     }
     let dry = dry_run(cx, a)?;
     let force = a.bool("force");
@@ -58,7 +62,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     if !force && a.int("grace-period") >= 0 {
         return Err(Error::text("--grace-period must have --force specified").into());
     }
-    let how = super::delete::how(cx, a, dry)?;
+    let how = super::delete::how(cx, a, dry, false)?;
     let mut printer = print::result_printer(cx, a, "replaced", dry)?;
     let api = cx.api(a)?;
     let targets = builder.targets(cx, &api)?;
@@ -90,13 +94,8 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
                 Err(e) if e.is_not_found() => {}
                 Err(e) => return Err(e.into()),
             }
-            for _ in 0..1200 {
-                let r = api.get(cx, &i.path());
-                match cx.catch(r)? {
-                    Err(e) if e.is_not_found() => break,
-                    _ => cx.sleep(core::time::Duration::from_millis(250))?,
-                }
-            }
+            let deadline = cx.now()? + core::time::Duration::from_secs(300);
+            until(cx, &api, &i.path(), Some(deadline), api::Value::is_null)?;
             i.object.remove(&["metadata", "resourceVersion"]);
             let v = create(cx, &api, &i, dry, &manager, rules)?;
             return printer.print(cx, &v, a.bool("show-managed-fields"));

@@ -149,6 +149,8 @@ struct Revision {
     template: Value,
     /// The ReplicaSet or ControllerRevision.
     object: Value,
+    /// What `-o` prints of it.
+    shown: Value,
 }
 
 fn owned(list: &Value, owner: &Value) -> Vec<Value> {
@@ -166,15 +168,16 @@ fn revisions(cx: &mut Cx<'_>, api: &Api, i: &Info) -> Done<Vec<Revision>> {
     let list = api.call(cx, r)?;
     let mut out: Vec<Revision> = Vec::new();
     for v in owned(&list, &i.object) {
-        let (number, template) = if deployment {
+        let (number, template, shown) = if deployment {
             let n = v.annotations().get(REVISION).text().parse().unwrap_or(0);
-            (n, v.at(&["spec", "template"]).clone())
+            (n, v.at(&["spec", "template"]).clone(), v.clone())
         } else {
-            let patched = api::patch::strategic(&i.object, v.get("data"), i.res.type_id());
-            (v.get("revision").int(), patched.unwrap_or_default().at(&["spec", "template"]).clone())
+            let patched =
+                api::patch::strategic(&i.object, v.get("data"), i.res.type_id()).unwrap_or_default();
+            (v.get("revision").int(), patched.at(&["spec", "template"]).clone(), patched)
         };
         let cause = v.annotations().get(CAUSE).text().to_owned();
-        out.push(Revision { number, cause, template, object: v });
+        out.push(Revision { number, cause, template, object: v, shown });
     }
     out.sort_by_key(|r| r.number);
     Ok(out)
@@ -207,7 +210,7 @@ fn history(cx: &mut Cx<'_>, a: &Args) -> Done {
         let all = revisions(cx, &api, &i)?;
         if let Some(p) = &mut printer {
             for r in all.iter().filter(|r| wanted == 0 || r.number == wanted) {
-                p.print(cx, &r.object, a.bool("show-managed-fields"))?;
+                p.print(cx, &r.shown, a.bool("show-managed-fields"))?;
             }
             return Ok(());
         }
@@ -303,8 +306,10 @@ fn undo(cx: &mut Cx<'_>, a: &Args) -> Done {
     each(cx, infos, |cx, i| {
         if !matches!(i.res.kind.as_str(), "Deployment" | "DaemonSet" | "StatefulSet") {
             return fail(format!(
-                "no rollbacker has been implemented for {}",
-                gofmt::quote(&format!("{{{} {}}}", i.res.group, i.res.kind))
+                "error retrieving rollbacker for {}, no visitor method exists for {{{} {}}}",
+                gofmt::quote(&i.res.kind),
+                i.res.group,
+                i.res.kind
             ));
         }
         if i.object.annotations().get(LAST_APPLIED).is_some() {
@@ -340,7 +345,8 @@ fn roll_back(cx: &mut Cx<'_>, api: &Api, i: &Info, to: i64, dry: DryRun) -> Done
         }
     };
     if dry == DryRun::Client {
-        return Ok(format!("will roll back to {}", template_text(&target.template)));
+        let to = if deployment { "" } else { "will roll back to " };
+        return Ok(format!("{to}{}", template_text(&target.template)));
     }
     let bare = |t: &Value| {
         let mut t = t.clone();
@@ -406,10 +412,7 @@ fn status(cx: &mut Cx<'_>, a: &Args) -> Done {
     for i in infos(cx, a, &api)? {
         let i = i?;
         if !matches!(i.res.kind.as_str(), "Deployment" | "DaemonSet" | "StatefulSet") {
-            return fail(format!(
-                "no status viewer has been implemented for {{{} {}}}",
-                i.res.group, i.res.kind
-            ));
+            return fail(format!("no status viewer has been implemented for {}", i.res.kind));
         }
         if !a.bool("watch") {
             let (text, _) = viewed(&i.object, a.int("revision"))?;
@@ -420,7 +423,7 @@ fn status(cx: &mut Cx<'_>, a: &Args) -> Done {
     }
     if queue.is_empty() {
         if a.bool("watch") {
-            cx.err("No resources found\n");
+            cx.err(format!("No resources found in {} namespace.\n", api.namespace));
         }
         return Ok(());
     }

@@ -5,7 +5,6 @@ use super::common::{
 };
 use crate::client::Api;
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag, switch};
@@ -56,7 +55,6 @@ pub static COMMAND: Command = Command {
     flags: &[FLAGS, OVERRIDES, DELETION, FILES, print::FLAGS],
     required: &["image"],
     run: Some(run),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -137,6 +135,9 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         let service = service(a, &a.words[0])?;
         let service = make(cx, a, &api, service, "services", dry)?;
         printer.print_typed(cx, &service, keep)?;
+        if a.str("output") == "yaml" {
+            cx.out("---\n");
+        }
     }
     if attach {
         return super::stream::attach_to_new(cx, a, &api, &made, remove);

@@ -102,17 +102,13 @@ fn scale_one(
     let limit = a.duration("timeout");
     if limit > 0 && dry == DryRun::None {
         let deadline = cx.now()? + core::time::Duration::from_nanos(limit.unsigned_abs());
-        loop {
-            let v = api.get(cx, &i.path())?;
-            let done = v.at(&["status", "replicas"]).int() == replicas
-                && v.at(&["status", "observedGeneration"]).int() >= v.generation();
-            if done {
-                break;
-            }
-            if cx.now()? >= deadline {
-                return Err(Error::text("timed out waiting for the condition").into());
-            }
-            cx.sleep(core::time::Duration::from_millis(500))?;
+        let done = super::common::until(cx, api, &i.path(), Some(deadline), |v| {
+            v.is_null()
+                || v.at(&["status", "replicas"]).int() == replicas
+                    && v.at(&["status", "observedGeneration"]).int() >= v.generation()
+        })?;
+        if done.is_none() {
+            return Err(Error::text("timed out waiting for the condition").into());
         }
     }
     Ok(())

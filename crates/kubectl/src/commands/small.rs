@@ -20,6 +20,17 @@ pub static KUSTOMIZE: Command = Command {
     usage: "kustomize DIR [flags]",
     example: "# This directory\nkubectl kustomize\n\n# Another\nkubectl kustomize overlays/prod",
     flags: &[&[
+        switch("as-current-user", "Containers of functions run as you; there are none here."),
+        switch("enable-alpha-plugins", "Allow plugins; there are none here."),
+        switch("enable-helm", "Allow charts; they cannot be fetched here."),
+        flag("env", Kind::Array, "[]", "Environment of functions").short('e'),
+        flag("helm-api-versions", Kind::Array, "[]", "API versions that charts are told"),
+        flag("helm-command", Kind::Str, "'helm'", "Where helm is"),
+        switch("helm-debug", "More words from helm"),
+        flag("helm-kube-version", Kind::Str, "''", "Version of Kubernetes that charts are told"),
+        flag("mount", Kind::Array, "[]", "Storage of functions"),
+        switch("network", "Functions may use the network"),
+        flag("network-name", Kind::Str, "'bridge'", "Network that functions use"),
         flag(
             "load-restrictor",
             Kind::Str,
@@ -48,6 +59,17 @@ fn build(cx: &mut Cx<'_>, a: &Args) -> Done {
     cx.write_file(&file, text.as_bytes(), 0o644)?.map_err(|e| Error::Text(format!("open {file}: {e}")))?;
     Ok(())
 }
+
+/// `alpha`: there is nothing in it.
+pub static ALPHA: Command = Command {
+    name: "alpha",
+    short: "Commands for features in alpha",
+    run: Some(|cx, _| {
+        cx.err("No alpha commands are available in this version of kubectl\n");
+        Ok(())
+    }),
+    ..Command::EMPTY
+};
 
 const SHELLS: [&str; 4] = ["bash", "zsh", "fish", "powershell"];
 
@@ -108,7 +130,7 @@ pub static TOP: Command = Command {
     group: Group::Cluster,
     short: "Display resource (CPU/memory) usage",
     long: "Shows what nodes and pods use of CPU and memory, as the metrics server knows it.",
-    usage: "top",
+    usage: "top [flags]",
     subs: &[&TOP_NODE, &TOP_POD],
     ..Command::EMPTY
 };

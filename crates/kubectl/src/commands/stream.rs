@@ -1,6 +1,6 @@
 //! `kubectl exec` and `kubectl attach`: streams to a container.
 
-use super::common::FILES;
+use super::common::{FILES_ALONE, until};
 use crate::client::Api;
 use crate::command::{Args, Command, Group};
 use crate::complete;
@@ -37,7 +37,7 @@ pub static EXEC: Command = Command {
     usage: "exec (POD | TYPE/NAME) [-c CONTAINER] [flags] -- COMMAND [args...]",
     example: "# One command\nkubectl exec web -- date\n\n# A shell\nkubectl exec -it web -- sh\n\n# In a deployment's \
               pod\nkubectl exec deploy/web -- env",
-    flags: &[FLAGS, FILES],
+    flags: &[FLAGS, FILES_ALONE],
     run: Some(exec),
     complete: Some(complete::pods),
     ..Command::EMPTY
@@ -64,8 +64,18 @@ fn fail<T>(s: impl Into<String>) -> Done<T> {
     Err(Error::Text(s.into()).into())
 }
 
+/// What is said of a container that the pod has not.
+pub fn invalid_container(wanted: &str, pod: &Value) -> String {
+    format!("container {wanted} is not valid for pod {} out of: {}", pod.name(), containers(pod))
+}
+
 /// `Defaulted container "a" out of: a, b, i (init)`
 pub fn defaulted(pod: &Value, chosen: &str) -> String {
+    format!("Defaulted container {} out of: {}\n", gofmt::quote(chosen), containers(pod))
+}
+
+/// `a, b, i (init)`
+fn containers(pod: &Value) -> String {
     let spec = pod.get("spec");
     let mut names: Vec<String> = Vec::new();
     for (field, note) in
@@ -73,7 +83,7 @@ pub fn defaulted(pod: &Value, chosen: &str) -> String {
     {
         names.extend(spec.get(field).items().map(|c| format!("{}{note}", c.get("name").text())));
     }
-    format!("Defaulted container {} out of: {}\n", gofmt::quote(chosen), names.join(", "))
+    names.join(", ")
 }
 
 /// The pods that a word means: a pod, or those of a workload or service.
@@ -138,7 +148,7 @@ pub fn container(cx: &mut Cx<'_>, a: &Args, pod: &Value) -> Done<String> {
         lists.iter().flat_map(|l| spec.get(l).items()).map(|c| c.get("name").text()).collect();
     if !wanted.is_empty() {
         if !all.contains(&wanted.as_str()) {
-            return fail(format!("container {wanted} is not valid for pod {}", pod.name()));
+            return fail(invalid_container(&wanted, pod));
         }
         return Ok(wanted);
     }
@@ -157,7 +167,7 @@ fn exec(cx: &mut Cx<'_>, a: &Args) -> Done {
     let before = a.dash.unwrap_or(a.words.len());
     let files = a.list("filename");
     if before == 0 && files.is_empty() {
-        return Err(a.usage("pod, type/name or --filename must be specified"));
+        return fail("pod, type/name or --filename must be specified");
     }
     let command: Vec<String> = match a.dash {
         Some(n) => a.words[n.min(a.words.len())..].to_vec(),
@@ -170,7 +180,7 @@ fn exec(cx: &mut Cx<'_>, a: &Args) -> Done {
         None => Vec::new(),
     };
     if command.is_empty() {
-        return Err(a.usage("you must specify at least one command for the container"));
+        return fail("you must specify at least one command for the container");
     }
     let api = cx.api(a)?;
     let pod = if files.is_empty() {
@@ -220,7 +230,7 @@ pub fn streaming(path: String, container: &str, stdin: bool, tty: bool) -> Reque
 
 fn attach(cx: &mut Cx<'_>, a: &Args) -> Done {
     if a.words.is_empty() {
-        return Err(a.usage("at least 1 argument is required for attach"));
+        return fail("at least 1 argument is required for attach");
     }
     if a.words.len() > 2 {
         return Err(
@@ -286,16 +296,13 @@ pub fn attach_to_new(cx: &mut Cx<'_>, a: &Args, api: &Arc<Api>, pod: &Value, rem
     let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name());
     let limit = a.duration("pod-running-timeout").unsigned_abs();
     let deadline = cx.now()? + core::time::Duration::from_nanos(limit);
-    let live = loop {
-        let v = api.get(cx, &path)?;
-        if v.at(&["status", "phase"]).text() != "Pending" && v.at(&["status", "phase"]).is_some() {
-            break v;
-        }
-        if cx.now()? >= deadline {
-            return fail("timed out waiting for the condition");
-        }
-        cx.sleep(core::time::Duration::from_millis(250))?;
+    let begun = |v: &Value| v.is_null() || !matches!(v.at(&["status", "phase"]).text(), "" | "Pending");
+    let Some(live) = until(cx, api, &path, Some(deadline), begun)? else {
+        return fail("timed out waiting for the condition");
     };
+    if live.is_null() {
+        return fail("pod ran to completion");
+    }
     let never = a.str("restart") == "Never";
     let cleanup = Cleanup { api: api.clone(), pod: live.clone(), remove, never };
     if matches!(live.at(&["status", "phase"]).text(), "Succeeded" | "Failed") {
@@ -318,31 +325,28 @@ pub fn attach_container(cx: &mut Cx<'_>, a: &Args, api: &Arc<Api>, pod: &Value, 
     let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name());
     let limit = a.duration("pod-running-timeout").unsigned_abs();
     let deadline = cx.now()? + core::time::Duration::from_nanos(limit);
-    loop {
-        let v = api.get(cx, &path)?;
-        let status = v.get("status").clone();
-        let state = ["containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses"]
+    let state = |v: &Value| {
+        ["containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses"]
             .iter()
-            .flat_map(|l| status.get(l).items())
+            .flat_map(|l| v.get("status").get(l).items())
             .find(|s| s.get("name").text() == container)
             .map(|s| s.get("state").clone())
-            .unwrap_or_default();
-        if state.get("running").is_some() {
-            return attach_to(cx, a, api, &v, container, None);
-        }
-        if state.get("terminated").is_some() {
-            let r = Request::get(format!("{path}/log")).with_query("container", container);
-            let answer = api.send(cx, r)?;
-            if let api::wire::Body::Bytes(b) = &answer.body {
-                cx.out_bytes(b);
-            }
-            return Ok(());
-        }
-        if cx.now()? >= deadline {
-            return fail("timed out waiting for the condition");
-        }
-        cx.sleep(core::time::Duration::from_millis(250))?;
+            .unwrap_or_default()
+    };
+    let begun =
+        |v: &Value| v.is_null() || ["running", "terminated"].iter().any(|k| state(v).get(k).is_some());
+    let Some(v) = until(cx, api, &path, Some(deadline), begun)? else {
+        return fail("timed out waiting for the condition");
+    };
+    if state(&v).get("running").is_some() {
+        return attach_to(cx, a, api, &v, container, None);
     }
+    let r = Request::get(format!("{path}/log")).with_query("container", container);
+    let answer = api.send(cx, r)?;
+    if let api::wire::Body::Bytes(b) = &answer.body {
+        cx.out_bytes(b);
+    }
+    Ok(())
 }
 
 impl Cleanup {
@@ -351,15 +355,11 @@ impl Cleanup {
         let path = format!("/api/v1/namespaces/{}/pods/{}", self.pod.namespace(), self.pod.name());
         let mut code = 0;
         if self.never {
-            for _ in 0..240 {
-                let v = self.api.get(cx, &path)?;
-                let state = v.at(&["status", "containerStatuses"])[0].at(&["state", "terminated"]).clone();
-                if state.is_some() {
-                    code = state.get("exitCode").int() as i32;
-                    break;
-                }
-                cx.sleep(core::time::Duration::from_millis(250))?;
-            }
+            let ended =
+                |v: &Value| v.at(&["status", "containerStatuses"])[0].at(&["state", "terminated"]).clone();
+            let deadline = cx.now()? + core::time::Duration::from_secs(60);
+            let v = until(cx, &self.api, &path, Some(deadline), |v| v.is_null() || ended(v).is_some())?;
+            code = v.map_or(0, |v| ended(&v).get("exitCode").int() as i32);
             if code != 0 {
                 cx.err(format!("pod {}/{} terminated (Error)\n", self.pod.namespace(), self.pod.name()));
             }

@@ -1,7 +1,6 @@
 //! `kubectl version`
 
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Kind, flag, switch};
@@ -14,14 +13,13 @@ pub static COMMAND: Command = Command {
     group: Group::Other,
     short: "Print the client and server version information",
     long: "Prints the versions of this client and, in the context in use, of the server.",
-    usage: "version",
+    usage: "version [flags]",
     example: "# Both\nkubectl version",
     flags: &[&[
         switch("client", "Only this client's version; no server is needed."),
         flag("output", Kind::Str, "''", "One of 'yaml' or 'json'.").short('o'),
     ]],
     run: Some(run),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -50,17 +48,7 @@ fn client() -> Value {
     })
 }
 
-/// A flat object as JSON with two blanks, its keys in a given order.
-pub fn ordered_json(v: &Value, order: &[&str]) -> String {
-    let rows: Vec<String> = order
-        .iter()
-        .filter(|k| v.get(k).is_some())
-        .map(|k| format!("  \"{k}\": {}", v.get(k).to_json()))
-        .collect();
-    format!("{{\n{}\n}}", rows.join(",\n"))
-}
-
-/// The same without blanks.
+/// A flat object as JSON, its keys in a given order.
 pub fn raw_json(v: &Value, order: &[&str]) -> String {
     let known = order.iter().filter(|k| v.get(k).is_some());
     let rows: Vec<String> = known.map(|k| format!("\"{k}\":{}", v.get(k).to_json())).collect();

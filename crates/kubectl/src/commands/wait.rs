@@ -1,9 +1,8 @@
 //! `kubectl wait`
 
-use super::common::{ALL, ALL_NAMESPACES, FIELD_SELECTOR, FILES, LOCAL, SELECTOR};
+use super::common::{ALL, ALL_NAMESPACES, FIELD_SELECTOR, FILES_BELOW, LOCAL, SELECTOR};
 use crate::client::Api;
 use crate::command::{Args, Command, Group};
-use crate::complete;
 use crate::cx::{Cx, Done, Event, Handle, Packet, Source, Stop};
 use crate::discovery::Resource;
 use crate::error::Error;
@@ -51,9 +50,8 @@ pub static COMMAND: Command = Command {
     example: "# A ready pod\nkubectl wait --for=condition=Ready pod/web\n\n# A phase\nkubectl wait \
               --for=jsonpath='{.status.phase}'=Running pod/web\n\n# Gone\nkubectl delete pod/web --wait=false\nkubectl wait \
               --for=delete pod/web --timeout=60s",
-    flags: &[FLAGS, FILES, print::FLAGS],
+    flags: &[FLAGS, FILES_BELOW, print::FLAGS],
     run: Some(run),
-    complete: Some(complete::resources),
     ..Command::EMPTY
 };
 
@@ -138,7 +136,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         wants.push(want(f)?);
     }
     if wants.is_empty() {
-        return Err(a.usage("--for must be specified"));
+        return fail("unrecognized condition: []").map_err(Stop::Fail);
     }
     let printer = print::result_printer(cx, a, "condition met", print::DryRun::None)?;
     let api = cx.api(a)?;

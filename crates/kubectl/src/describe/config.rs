@@ -201,6 +201,8 @@ pub(super) fn priority_class(d: &mut Describer<'_, '_>, w: &mut W, i: &Info) -> 
     w.field(0, "GlobalDefault", v.get("globalDefault").is_true());
     w.field(0, "PreemptionPolicy", v.get("preemptionPolicy").text());
     w.field(0, "Description", v.get("description").text());
-    w.annotations(v.annotations());
+    let notes: Vec<String> = v.annotations().entries().map(|(k, x)| format!("{k}={}", x.text())).collect();
+    let notes = notes.join(",");
+    w.field(0, "Annotations", if notes.is_empty() { "<none>" } else { &notes });
     d.write_events(w, i)
 }

@@ -83,7 +83,7 @@ impl W {
         }
         for (i, (k, v)) in labels.entries().enumerate() {
             if i > 0 {
-                self.put(0, format!("{indent}{inner}"));
+                self.put(0, inner);
             }
             self.line(0, format!("{k}={}", v.text()));
         }
@@ -245,11 +245,15 @@ impl Describer<'_, '_> {
             w.line(
                 1,
                 format!(
-                    "{}\t{}\t{}\t{}\t{}",
+                    "{}\t{}\t{}\t{}\t{}{}",
                     e.get("type").text(),
                     e.get("reason").text(),
                     interval(&e, &now),
                     or(e.at(&["source", "component"]).text(), e.get("reportingComponent").text()),
+                    match e.at(&["involvedObject", "fieldPath"]).text() {
+                        "" => String::new(),
+                        path => format!("{path}: "),
+                    },
                     e.get("message").text().trim()
                 ),
             );

@@ -351,7 +351,10 @@ fn rules(w: &mut W, list: &Value, peers: &str, what: &str, word: &str) {
         for p in r.get("ports").items() {
             let protocol = or(p.get("protocol").text(), "TCP");
             let port = if p.get("port").is_null() { "<any>".into() } else { gofmt::value(p.get("port")) };
-            w.line(2, format!("To Port: {port}/{protocol}"));
+            match p.get("endPort") {
+                Value::Null => w.line(2, format!("To Port: {port}/{protocol}")),
+                end => w.line(2, format!("To Port Range: {port}-{}/{protocol}", end.int())),
+            }
         }
         if r.get(peers).is_empty() {
             w.line(2, format!("{what}: <any> (traffic not restricted by {whom})"));

@@ -14,18 +14,19 @@ use api::jsonpath::JsonPath;
 use api::schema::TypeId;
 use api::{Value, gofmt, gostruct, obj, yaml};
 
+/// The words about `--output`.
+pub const OUTPUT_HELP: &str = "Output format. One of: (json, yaml, kyaml, name, go-template, go-template-file, template, \
+                               templatefile, jsonpath, jsonpath-as-json, jsonpath-file).";
+
 /// `--output` and what belongs to it, for commands that print results.
 pub const FLAGS: &[Flag] = &[
-    switch("allow-missing-template-keys", "Print nothing for what a template names and an object lacks, instead of \
-             failing. For the golang and jsonpath formats.").on(),
-    flag(
-        "output",
-        Kind::Str,
-        "''",
-        "Output format. One of: (json, yaml, kyaml, name, go-template, go-template-file, template, templatefile, \
-         jsonpath, jsonpath-as-json, jsonpath-file).",
+    switch(
+        "allow-missing-template-keys",
+        "Print nothing for what a template names and an object lacks, instead of \
+             failing. For the golang and jsonpath formats.",
     )
-    .short('o'),
+    .on(),
+    flag("output", Kind::Str, "''", OUTPUT_HELP).short('o'),
     switch("show-managed-fields", "Keep managedFields when printing objects as JSON or YAML."),
     flag(
         "template",

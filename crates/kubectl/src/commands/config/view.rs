@@ -56,7 +56,9 @@ fn contexts(cx: &mut Cx<'_>, a: &Args) -> Done {
     if !matches!(format.as_str(), "" | "name") {
         return unknown_format(&format);
     }
-    let config = cx.config(a)?;
+    // A file that is not there has no contexts.
+    let config = cx.config(a);
+    let config = cx.catch(config)?.unwrap_or_default();
     let all: Vec<String> =
         config.value.get("contexts").items().map(|e| e.get("name").text().to_owned()).collect();
     let wanted = if a.words.is_empty() { all } else { a.words.clone() };

@@ -2,7 +2,6 @@
 
 use super::{FLAGS, Told, fail, generated, name, q};
 use crate::command::{Args, Command};
-use crate::complete;
 use crate::cx::{Cx, Done, FileKind};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag, switch};
@@ -34,7 +33,6 @@ pub(super) static CONFIG_MAP: Command = Command {
               configmap web --from-file=app.conf=./prod.conf --from-literal=level=debug",
     flags: &[FLAGS, SOURCES, print::FLAGS],
     run: Some(config_map),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -57,7 +55,6 @@ static GENERIC: Command = Command {
     example: "# Two entries\nkubectl create secret generic db --from-literal=user=app --from-literal=password=s3cret",
     flags: &[FLAGS, SOURCES, &[flag("type", Kind::Str, "''", "Type of the secret")], print::FLAGS],
     run: Some(generic),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -77,7 +74,6 @@ static TLS: Command = Command {
         print::FLAGS,
     ],
     run: Some(tls),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -101,7 +97,6 @@ static DOCKER: Command = Command {
         print::FLAGS,
     ],
     run: Some(docker),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 

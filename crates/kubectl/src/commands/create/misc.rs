@@ -5,7 +5,7 @@ use crate::command::{Args, Command};
 use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Kind, flag, switch};
-use crate::{complete, print};
+use crate::print;
 use api::wire::{Body, Method, Request};
 use api::{Value, obj};
 
@@ -18,7 +18,6 @@ pub(super) static NAMESPACE: Command = Command {
     example: "# One namespace\nkubectl create namespace web",
     flags: &[FLAGS, print::FLAGS],
     run: Some(namespace),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -38,7 +37,6 @@ pub(super) static SERVICE_ACCOUNT: Command = Command {
     example: "# One account\nkubectl create serviceaccount robot",
     flags: &[FLAGS, print::FLAGS],
     run: Some(service_account),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -64,7 +62,6 @@ pub(super) static QUOTA: Command = Command {
         print::FLAGS,
     ],
     run: Some(quota),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -83,7 +80,7 @@ fn quota(cx: &mut Cx<'_>, a: &Args) -> Done {
                         api::quantity::Quantity::parse(amount).map_err(|e| Error::Text(e.to_string()))?;
                     map.insert(k, amount);
                 }
-                _ => return fail(format!("invalid argument syntax {part}, expected <resource>=<value>")),
+                _ => return fail(format!("Invalid argument syntax {part}, expected <resource>=<value>")),
             }
         }
         v.set(&["spec", "hard"], map);
@@ -116,7 +113,6 @@ pub(super) static PDB: Command = Command {
         print::FLAGS,
     ],
     run: Some(pdb),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -173,7 +169,6 @@ pub(super) static PRIORITY_CLASS: Command = Command {
         print::FLAGS,
     ],
     run: Some(priority_class),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -233,7 +228,6 @@ pub(super) static TOKEN: Command = Command {
         print::FLAGS,
     ],
     run: Some(token),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 

@@ -69,7 +69,7 @@ pub static COMMAND: Command = Command {
 fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     let raw = a.str("raw");
     if !raw.is_empty() {
-        return raw_post(cx, a, &raw);
+        return send_raw(cx, a, Method::Post, &raw);
     }
     let builder = Builder::new(a, &[]).validate(validation(a)? != "Ignore");
     if !builder.has_files() {
@@ -108,7 +108,8 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     })
 }
 
-fn raw_post(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
+/// `--raw`: sends the one file to a path, and prints the answer as it is.
+pub fn send_raw(cx: &mut Cx<'_>, a: &Args, method: Method, raw: &str) -> Done {
     let files = a.list("filename");
     if files.len() != 1 {
         return Err(Error::text("--raw can only use a single local file or stdin").into());
@@ -119,7 +120,7 @@ fn raw_post(cx: &mut Cx<'_>, a: &Args, raw: &str) -> Done {
         cx.read_file(&files[0])?.map_err(|e| Error::Text(format!("open {}: {e}", files[0])))?.to_vec()
     };
     let api = cx.api(a)?;
-    let r = Request::new(Method::Post, raw)
+    let r = Request::new(method, raw)
         .with_header("content-type", "application/json")
         .with_body(Body::Bytes(data.into()));
     let v = api.call(cx, r)?;

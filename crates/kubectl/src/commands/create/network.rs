@@ -4,7 +4,7 @@ use super::{FLAGS, Told, fail, generated, name};
 use crate::command::{Args, Command};
 use crate::cx::{Cx, Done};
 use crate::flags::{Flag, Kind, flag};
-use crate::{complete, print};
+use crate::print;
 use api::{Value, names, obj};
 
 pub(super) static SERVICE: Command = Command {
@@ -41,7 +41,6 @@ static CLUSTER_IP: Command = Command {
         print::FLAGS,
     ],
     run: Some(|cx, a| service(cx, a, "ClusterIP")),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -57,7 +56,6 @@ static NODE_PORT: Command = Command {
         print::FLAGS,
     ],
     run: Some(|cx, a| service(cx, a, "NodePort")),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -69,7 +67,6 @@ static LOAD_BALANCER: Command = Command {
     example: "# Port 5678 to port 8080\nkubectl create service loadbalancer web --tcp=5678:8080",
     flags: &[FLAGS, &[TCP], print::FLAGS],
     run: Some(|cx, a| service(cx, a, "LoadBalancer")),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -86,12 +83,18 @@ static EXTERNAL_NAME: Command = Command {
     ],
     required: &["external-name"],
     run: Some(|cx, a| service(cx, a, "ExternalName")),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
 fn port_number(s: &str) -> Result<i64, String> {
-    s.parse::<i64>().map_err(|_| format!("strconv.ParseInt: parsing \"{s}\": invalid syntax"))
+    let digits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    match s.parse::<u16>() {
+        Ok(n) if digits => Ok(n.into()),
+        _ => {
+            let why = if digits { "value out of range" } else { "invalid syntax" };
+            Err(format!("strconv.ParseUint: parsing {}: {why}", api::gofmt::quote(s)))
+        }
+    }
 }
 
 /// `port:targetPort` of `--tcp`.
@@ -181,7 +184,6 @@ pub(super) static INGRESS: Command = Command {
         print::FLAGS,
     ],
     run: Some(ingress),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 

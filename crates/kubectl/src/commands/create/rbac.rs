@@ -5,7 +5,7 @@ use crate::command::{Args, Command};
 use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag};
-use crate::{complete, print};
+use crate::print;
 use api::{Value, obj};
 
 const VERBS: [&str; 16] = [
@@ -55,7 +55,6 @@ pub(super) static ROLE: Command = Command {
               config map\nkubectl create role one --verb=get --resource=configmaps --resource-name=web",
     flags: &[FLAGS, RULE, print::FLAGS],
     run: Some(role),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -82,7 +81,6 @@ pub(super) static CLUSTER_ROLE: Command = Command {
         print::FLAGS,
     ],
     run: Some(cluster_role),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -100,7 +98,6 @@ pub(super) static ROLE_BINDING: Command = Command {
         print::FLAGS,
     ],
     run: Some(|cx, a| binding(cx, a, false)),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -114,7 +111,6 @@ pub(super) static CLUSTER_ROLE_BINDING: Command = Command {
     flags: &[FLAGS, SUBJECTS, print::FLAGS],
     required: &["clusterrole"],
     run: Some(|cx, a| binding(cx, a, true)),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -169,9 +165,6 @@ fn rules(cx: &mut Cx<'_>, a: &Args, verbs: &[Value]) -> Done<Vec<Value>> {
             Some(_) => {}
             None => groups.push((group, vec![full])),
         }
-    }
-    if !names.is_empty() && a.list("resource").len() > 1 {
-        return fail("resource name(s) can not be applied to multiple resources");
     }
     groups.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(groups

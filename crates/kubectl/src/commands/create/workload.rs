@@ -4,7 +4,7 @@ use super::{FLAGS, Told, command, fail, generated, name};
 use crate::command::{Args, Command};
 use crate::cx::{Cx, Done};
 use crate::flags::{Kind, flag};
-use crate::{complete, print};
+use crate::print;
 use api::{Value, obj};
 
 pub(super) static DEPLOYMENT: Command = Command {
@@ -26,7 +26,6 @@ pub(super) static DEPLOYMENT: Command = Command {
     ],
     required: &["image"],
     run: Some(deployment),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -94,7 +93,6 @@ pub(super) static JOB: Command = Command {
         print::FLAGS,
     ],
     run: Some(job),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 
@@ -171,7 +169,6 @@ pub(super) static CRON_JOB: Command = Command {
     ],
     required: &["image", "schedule"],
     run: Some(cron_job),
-    complete: Some(complete::nothing),
     ..Command::EMPTY
 };
 

@@ -4,7 +4,6 @@ use super::{FLAGS, NO_RESOURCE, each_container, fits, objects, pod_spec, split_p
 use crate::client::Api;
 use crate::command::{Args, Command};
 use crate::commands::common::FILES;
-use crate::complete;
 use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Flag, Kind, flag, switch};
@@ -39,7 +38,6 @@ pub(super) static COMMAND: Command = Command {
               deployment/web LEVEL-",
     flags: &[FLAGS, OWN, FILES, print::FLAGS],
     run: Some(run),
-    complete: Some(complete::workloads),
     ..Command::EMPTY
 };
 

@@ -16,6 +16,8 @@ use api::wire::Body;
 
 /// Flags of all commands below.
 pub const FLAGS: &[Flag] = &[ALL, DRY_RUN, LOCAL, SELECTOR, field_manager("'kubectl-set'")];
+/// The same for those that take no selector.
+pub const FLAGS_WITHOUT_SELECTOR: &[Flag] = &[ALL, DRY_RUN, LOCAL, field_manager("'kubectl-set'")];
 
 /// The command.
 pub static COMMAND: Command = Command {
@@ -46,7 +48,7 @@ static IMAGE: Command = Command {
               deployments\nkubectl set image deployments --all *=nginx:1.27",
     flags: &[FLAGS, FILES, print::FLAGS],
     run: Some(image),
-    complete: Some(complete::workloads),
+    complete: Some(complete::templated),
     ..Command::EMPTY
 };
 
@@ -110,7 +112,11 @@ pub fn update(
         }
         if a.bool("local") || dry == DryRun::Client {
             if !same || !silent_same || a.bool("local") {
-                printer.print(cx, &v, keep)?;
+                if a.bool("local") {
+                    printer.print_typed(cx, &v, keep)?;
+                } else {
+                    printer.print(cx, &v, keep)?;
+                }
             }
         } else if !same {
             let (ty, body) = difference(&i, &v)?;

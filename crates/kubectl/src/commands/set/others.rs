@@ -1,9 +1,8 @@
 //! `kubectl set resources`, `selector`, `serviceaccount`, `subject`.
 
-use super::{FLAGS, NO_RESOURCE, each_container, objects, pod_spec, update};
+use super::{FLAGS, FLAGS_WITHOUT_SELECTOR, NO_RESOURCE, each_container, objects, pod_spec, update};
 use crate::command::{Args, Command};
-use crate::commands::common::FILES;
-use crate::complete;
+use crate::commands::common::{FILES, FILES_BELOW};
 use crate::cx::{Cx, Done};
 use crate::error::Error;
 use crate::flags::{Kind, flag};
@@ -22,7 +21,7 @@ pub(super) static RESOURCES: Command = Command {
     long: "Sets what containers of a pod template request and are limited to. Requests default to limits where only these are \
            given.\n\n Possible resources include (case insensitive): Use \"kubectl api-resources\" for a complete list of \
            supported resources..",
-    usage: "resources (-f FILENAME | TYPE NAME) ([--limits=LIMITS & --requests=REQUESTS]",
+    usage: "resources (-f FILENAME | TYPE NAME)  ([--limits=LIMITS & --requests=REQUESTS]",
     example: "# Limits of one container\nkubectl set resources deployment web -c=nginx --limits=cpu=200m,memory=512Mi\n\n# None \
               any more\nkubectl set resources deployment web --limits=cpu=0,memory=0 --requests=cpu=0,memory=0",
     flags: &[
@@ -37,7 +36,6 @@ pub(super) static RESOURCES: Command = Command {
         print::FLAGS,
     ],
     run: Some(resources),
-    complete: Some(complete::workloads),
     ..Command::EMPTY
 };
 
@@ -50,7 +48,7 @@ fn amounts(text: &str) -> Result<Vec<(String, Quantity)>, Error> {
             }
             _ => {
                 return Err(Error::Text(format!(
-                    "invalid argument syntax {part}, expected <resource>=<value>"
+                    "Invalid argument syntax {part}, expected <resource>=<value>"
                 )));
             }
         }
@@ -104,18 +102,17 @@ pub(super) static SELECTOR_COMMAND: Command = Command {
     usage: "selector (-f FILENAME | TYPE NAME) EXPRESSIONS [--resource-version=version]",
     example: "# Of one service\nkubectl set selector service web app=web,tier=front",
     flags: &[
-        FLAGS,
+        FLAGS_WITHOUT_SELECTOR,
         &[flag(
             "resource-version",
             Kind::Str,
             "''",
             "Change only an object of this version; for one object alone.",
         )],
-        FILES,
+        FILES_BELOW,
         print::FLAGS,
     ],
     run: Some(selector),
-    complete: Some(complete::resources),
     ..Command::EMPTY
 };
 
@@ -155,9 +152,8 @@ pub(super) static SERVICE_ACCOUNT: Command = Command {
            replicationcontroller (rc), deployment (deploy), daemonset (ds), job, replicaset (rs), statefulset",
     usage: "serviceaccount (-f FILENAME | TYPE NAME) SERVICE_ACCOUNT",
     example: "# Of one deployment\nkubectl set serviceaccount deployment web robot",
-    flags: &[FLAGS, FILES, print::FLAGS],
+    flags: &[FLAGS_WITHOUT_SELECTOR, FILES, print::FLAGS],
     run: Some(service_account),
-    complete: Some(complete::workloads),
     ..Command::EMPTY
 };
 
@@ -191,7 +187,6 @@ pub(super) static SUBJECT: Command = Command {
         print::FLAGS,
     ],
     run: Some(subject),
-    complete: Some(complete::resources),
     ..Command::EMPTY
 };
 
