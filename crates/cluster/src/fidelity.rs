@@ -135,7 +135,7 @@ pub static LEDGER: &[Line] = &[
         "Kubelet",
         "exec, attach, logs",
         Simplified,
-        "`-it` with resize; no port-forward and no ephemeral containers through the kubelet",
+        "`-it` with resize; port-forward from the tab (the gateway serves none yet), the proxies of pods and services, not of nodes; no ephemeral containers through the kubelet",
     ),
     line(
         "Images",
