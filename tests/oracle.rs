@@ -17,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use compare::differences;
+pub use records::Counts;
 
 /// How long a line may take in virtual time, in seconds.
 const PATIENCE_S: u64 = 900;
@@ -45,6 +46,8 @@ pub struct Report {
     pub name: String,
     /// Differences in words, none if it passed.
     pub differences: Vec<String>,
+    /// What else was compared.
+    pub counts: Counts,
 }
 
 /// The cases of a directory in the order of its `INDEX.tsv`.
@@ -227,7 +230,8 @@ pub fn commands(text: &str) -> Vec<String> {
 }
 
 fn run_case(c: &Case, w: &mut World) -> Report {
-    let fail = |m: &str| Report { name: c.name.clone(), differences: vec![m.to_owned()] };
+    let fail =
+        |m: &str| Report { name: c.name.clone(), differences: vec![m.to_owned()], counts: Counts::default() };
     let Ok(cmd) = fs::read_to_string(c.dir.join("cmd.txt")) else { return fail("no cmd.txt") };
     let Ok(expected) = fs::read_to_string(c.dir.join("output.txt")) else { return fail("no output.txt") };
     let lines = commands(&cmd);
@@ -237,6 +241,9 @@ fn run_case(c: &Case, w: &mut World) -> Report {
     }
     prepare(w, &lines);
     let mut got: Vec<Entry> = Vec::new();
+    let mut named = lines.iter().map(|l| draws::namespace_of(l));
+    let namespace = named.find(|n| *n != "default").unwrap_or("default").to_owned();
+    let mut states = records::States::new(w, &c.dir, &namespace);
     let settle = settling_time(&c.dir);
     let mut moments = if group(&c.name) == c.name { moments::of(&expected) } else { Vec::new() };
     if moments.first().copied().flatten().is_none() {
@@ -244,10 +251,11 @@ fn run_case(c: &Case, w: &mut World) -> Report {
         moments.clear();
     }
     for (i, line) in lines.iter().enumerate() {
-        let mut first: Option<(World, Entry)> = None;
+        let mut first: Option<(World, records::States, Entry)> = None;
         let mut found = None;
         for ms in PAUSES_MS {
             let mut trial = w.clone();
+            let mut seen = states.clone();
             let pause = Duration::from_millis(ms);
             match i {
                 0 => {}
@@ -264,35 +272,37 @@ fn run_case(c: &Case, w: &mut World) -> Report {
                     trial.run_for(Duration::from_secs((at - now - 1) as u64));
                 }
             }
-            let entry = run_line(&mut trial, line);
+            let entry = run_line(&mut trial, line, &mut seen);
             got.push(entry);
             let until = &expected[..expected.len().min(i + 1)];
             let same = differences(until, &got).iter().all(|(at, _)| *at != i);
             let Some(entry) = got.pop() else { break };
             if same || i == 0 {
-                found = Some((trial, entry));
+                found = Some((trial, seen, entry));
                 break;
             }
-            first.get_or_insert((trial, entry));
+            first.get_or_insert((trial, seen, entry));
         }
-        let Some((then, entry)) = found.or(first) else { break };
-        *w = then;
+        let Some((then, seen, entry)) = found.or(first) else { break };
+        (*w, states) = (then, seen);
         got.push(entry);
         dead_nodes(w, line);
     }
     w.run_for(Duration::from_millis(PAUSES_MS[0]));
     let mut found: Vec<String> = differences(&expected, &got).into_iter().map(|(_, d)| d).collect();
-    found.extend(records::differences(c, w));
-    Report { name: c.name.clone(), differences: found }
+    let mut counts = Counts::default();
+    found.extend(records::differences(c, &namespace, w, &states, &mut counts));
+    Report { name: c.name.clone(), differences: found, counts }
 }
 
 /// Runs a line to its end, or as long as patience lasts.
-fn run_line(w: &mut World, line: &str) -> Entry {
+fn run_line(w: &mut World, line: &str, states: &mut records::States) -> Entry {
     let job = w.next_job();
     w.command(Command::Run { job, line: line.to_owned(), stdin: String::new() });
     let until = w.now() + Duration::from_secs(PATIENCE_S);
     loop {
         w.run_for(Duration::from_millis(20));
+        states.poll(w);
         if w.job(job).is_some_and(|(_, code)| code.is_some()) || w.now() >= until {
             break;
         }

@@ -41,6 +41,13 @@ pub fn same_text(expected: &str, got: &str) -> Result<(), String> {
     if a == b { Ok(()) } else { Err(diff(&a[0], &b[0])) }
 }
 
+/// Whether two lists of lines are equal as sets, but for what is random.
+pub fn same_set(expected: &str, got: &str) -> Result<(), String> {
+    // Compared like a list of events, whose order within a second is random.
+    let entry = |s: &str| [Entry { line: "get events".into(), output: s.to_owned(), code: 0 }];
+    differences(&entry(expected), &entry(got)).into_iter().next().map_or(Ok(()), |(_, d)| Err(d))
+}
+
 /// The outputs with their random tokens marked: `\u{1}kind\u{2}text\u{3}`.
 fn marked_all(entries: &[Entry]) -> Vec<Vec<String>> {
     entries.iter().map(marked).collect()
