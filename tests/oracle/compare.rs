@@ -236,6 +236,9 @@ fn token(names: &mut Names, w: &str, line: &str) -> String {
     if w.len() > 36 && w.is_char_boundary(36) && is_uuid(&w[..36]) {
         return names.of("container", w);
     }
+    if w.len() == 64 && w.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return names.of("container", w);
+    }
     if let Some((head, tail)) = w.rsplit_once('.')
         && tail.len() == 16
         && tail.bytes().all(|b| b.is_ascii_hexdigit())

@@ -138,7 +138,8 @@ pub fn container(cx: &mut Cx<'_>, a: &Args, pod: &Value) -> Done<String> {
         lists.iter().flat_map(|l| spec.get(l).items()).map(|c| c.get("name").text()).collect();
     if !wanted.is_empty() {
         if !all.contains(&wanted.as_str()) {
-            return fail(format!("container {wanted} is not valid for pod {}", pod.name()));
+            let names = all.join(", ");
+            return fail(format!("container {wanted} is not valid for pod {} out of: {names}", pod.name()));
         }
         return Ok(wanted);
     }
@@ -170,7 +171,7 @@ fn exec(cx: &mut Cx<'_>, a: &Args) -> Done {
         None => Vec::new(),
     };
     if command.is_empty() {
-        return Err(a.usage("you must specify at least one command for the container"));
+        return fail("you must specify at least one command for the container");
     }
     let api = cx.api(a)?;
     let pod = if files.is_empty() {

@@ -202,7 +202,7 @@ pub(super) fn build(
         "phase": phase, "observedGeneration": generation,
         "conditions": [
             condition("PodReadyToStartContainers", sandbox && !over, "", ""), initialized, ready,
-            condition("ContainersReady", all_ready, reason, &message)
+            condition("ContainersReady", all_ready, reason, &message), condition("PodScheduled", true, "", "")
         ],
         "containerStatuses": statuses(false), "hostIP": host.to_string(), "hostIPs": [{"ip": host.to_string()}]
     });

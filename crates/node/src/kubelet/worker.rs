@@ -157,6 +157,17 @@ impl Box_ {
         [&self.startup, &self.liveness, &self.readiness].into_iter().flatten()
     }
 
+    /// The probes that are made now: none while it is being stopped, the startup probe alone until it has started.
+    fn active(&self) -> impl Iterator<Item = &Probe> {
+        let starting = !self.started && self.startup.is_some();
+        let all = match (self.stopping.is_some(), starting) {
+            (true, _) => [None, None],
+            (_, true) => [self.startup.as_ref(), None],
+            _ => [self.liveness.as_ref(), self.readiness.as_ref()],
+        };
+        all.into_iter().flatten()
+    }
+
     fn bump_pull_backoff(&mut self, now: Instant) {
         let b = self.pull_backoff;
         self.pull_backoff = if b.is_zero() { BACKOFF_MIN } else { (b * 2).min(BACKOFF_MAX) };
@@ -455,14 +466,16 @@ impl Worker {
     /// Sets the time of the next sync.
     fn plan(&mut self, now: Instant) {
         let mut next = self.due;
-        let mut sooner = |t: Instant| next = Some(next.map_or(t, |n: Instant| n.min(t)));
+        // What this sync could not do waits a little, or the clock would never move on.
+        let soon = now + Duration::from_millis(1);
+        let mut sooner = |t: Instant| next = Some(next.map_or(t.max(soon), |n: Instant| n.min(t.max(soon))));
         if self.pod.is_terminating() {
             if let Some(t) = self.stop_by.filter(|_| !self.kill_sent && !self.all_ended()) {
                 sooner(t);
             }
         } else if !self.finished() {
             if !self.volumes_made || !self.volumes.is_empty() {
-                sooner(self.volumes_at.max(now + Duration::from_millis(1)));
+                sooner(self.volumes_at);
             }
             for b in &self.boxes {
                 match &b.state {
@@ -474,7 +487,7 @@ impl Worker {
                     State::Pulling { until, .. } => sooner(*until),
                     State::Creating(at) => sooner(*at),
                     State::Running(_) => {
-                        b.probes().for_each(|p| sooner(p.due()));
+                        b.active().for_each(|p| sooner(p.due()));
                         if let Some(t) = b.stopping.filter(|t| *t > now) {
                             sooner(t);
                         }
