@@ -171,13 +171,23 @@ fn marked(e: &Entry) -> Vec<String> {
         {
             continue;
         }
-        let l = fold_spaces(&tokens(&mut Names, line));
+        let l = fold_spaces(&tokens(&mut Names, image_id(line)));
         if out.last() == Some(&l) && e.line.contains("rollout status") {
             continue;
         }
         out.push(l);
     }
     out
+}
+
+/// The start of a line that says an image's ID: those of a real runtime belong to its machine.
+fn image_id(line: &str) -> &str {
+    let real = line.contains("sha256:") && !line.contains("sha256:00000000");
+    let key = ["Image ID:", "imageID:"].into_iter().find(|k| line.trim_start().starts_with(k));
+    match key.and_then(|k| line.find(k).map(|i| i + k.len())) {
+        Some(end) if real => &line[..end],
+        _ => line,
+    }
 }
 
 /// Two or more blanks fold to two; those at the end go.

@@ -39,9 +39,11 @@ pub fn setup(dir: &Path) -> NodeSetup {
     }
 }
 
-/// The namespace of a case: `gn-` and its name, as its outputs say.
+/// The namespace of a case, which its events name; else `gn-` and its own name.
 pub fn namespace(c: &Case) -> String {
-    format!("gn-{}", c.name)
+    let text = fs::read_to_string(c.dir.join("events-watch.txt")).unwrap_or_default();
+    let named = text.split("Successfully assigned ").nth(1).and_then(|r| r.split('/').next());
+    named.map_or_else(|| format!("gn-{}", c.name), str::to_owned)
 }
 
 /// Waits for the node, taints it as the recording's was, and makes the case's namespace the one of its kubeconfig.
