@@ -53,10 +53,7 @@ pub fn read<'a>(dirs: impl Iterator<Item = &'a Path>) -> Draws {
             f.words(&e.output, i);
             f.nodes(namespace_of(&e.line), &e.output);
         }
-        {
-            let file = "object.json";
-            f.nodes("", &fs::read_to_string(dir.join(file)).unwrap_or_default());
-        }
+        f.nodes("", &fs::read_to_string(dir.join("object.json")).unwrap_or_default());
     }
     f.draws()
 }

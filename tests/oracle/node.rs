@@ -55,7 +55,9 @@ pub fn prepare(w: &mut World, c: &Case) {
     let ns = namespace(c);
     w.ensure_namespace(&ns);
     let job = w.next_job();
-    let line = format!("kubectl taint node vm oracle=real:NoSchedule; kubectl config set-context --current --namespace={ns}");
+    let line = format!(
+        "kubectl taint node vm oracle=real:NoSchedule; kubectl config set-context --current --namespace={ns}"
+    );
     w.command(Command::Run { job, line, stdin: String::new() });
     w.run_for(Duration::from_secs(1));
 }

@@ -1,9 +1,8 @@
 //! What lies beside a transcript: the object after the case, its events, the scheduler's scores, and each change of status
 //! of Deployments and ReplicaSets.
 
-use super::compare::{same_set, same_text};
 use super::Case;
-use super::compare::same_text;
+use super::compare::{same_set, same_text};
 use api::Value;
 use apiserver::Watch;
 use cluster::World;
@@ -86,7 +85,8 @@ fn object(text: &str, w: &World) -> Option<Result<(), String>> {
         .registry
         .iter()
         .find(|r| r.group == group && r.version == version && r.kind == expected.kind())?;
-    let got = w.api().store.get(r.storage, expected.namespace(), expected.name()).cloned().unwrap_or_default();
+    let got =
+        w.api().store.get(r.storage, expected.namespace(), expected.name()).cloned().unwrap_or_default();
     let plain = |v: &Value| {
         let mut v = v.clone();
         v.remove(&["metadata", "managedFields"]);
@@ -138,7 +138,9 @@ fn scores(log: &str) -> BTreeMap<String, Scores> {
             (_, true) => Some("final".to_owned()),
             _ => None,
         };
-        if let (Some(plugin), Some(node), Some(score)) = (plugin, node, field("score").and_then(|s| s.parse().ok())) {
+        if let (Some(plugin), Some(node), Some(score)) =
+            (plugin, node, field("score").and_then(|s| s.parse().ok()))
+        {
             all.entry(pod).or_default().insert((node, plugin), score);
         }
     }
@@ -220,7 +222,8 @@ fn state(kind: &str, v: &Value) -> (String, String) {
         );
         return ("deploy".to_owned(), text);
     }
-    let image = v.at(&["spec", "template", "spec", "containers"]).items().next().map(|c| c.get("image").smol());
+    let image =
+        v.at(&["spec", "template", "spec", "containers"]).items().next().map(|c| c.get("image").smol());
     let text = format!(
         "rev={} spec={} replicas={} ready={} avail={} term={}",
         v.annotations().get("deployment.kubernetes.io/revision").text(),

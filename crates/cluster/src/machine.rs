@@ -150,7 +150,8 @@ impl Site {
         };
         let cluster: Cidr = CLUSTER_CIDR.parse().map_err(|_| net::Errno::EINVAL)?;
         let chance = seed.stream(&format!("kube-proxy/{}", n.name));
-        let images: Vec<&str> = PRELOADED.iter().copied().chain(n.images.iter().map(SmolStr::as_str)).collect();
+        let images: Vec<&str> =
+            PRELOADED.iter().copied().chain(n.images.iter().map(SmolStr::as_str)).collect();
         Ok(Machine {
             kubelet: Kubelet::new(seed, api, place, runtime, &images),
             proxy: Proxy::new(api, ns, config, cluster, chance),

@@ -11,8 +11,16 @@ use std::net::{IpAddr, SocketAddr};
 /// What a probe under way waits for.
 #[derive(Clone, Debug)]
 enum Under {
-    Socket { id: net::SocketId, request: Option<String>, got: Vec<u8> },
-    Exec { pid: Gpid, out: PipeId, ended: Option<i64> },
+    Socket {
+        id: net::SocketId,
+        request: Option<String>,
+        got: Vec<u8>,
+    },
+    Exec {
+        pid: Gpid,
+        out: PipeId,
+        ended: Option<i64>,
+    },
     /// A hook that only waits.
     Sleep,
 }
@@ -186,12 +194,18 @@ impl Probe {
             Under::Sleep => late.then(|| (true, String::new())),
             Under::Exec { out, ended, .. } => match ended {
                 Some(0) => Some((true, String::new())),
-                Some(code) if self.spec.get("failureThreshold").int() == 1 && self.spec.get("periodSeconds").is_null() => {
+                Some(code)
+                    if self.spec.get("failureThreshold").int() == 1
+                        && self.spec.get("periodSeconds").is_null() =>
+                {
                     let text = String::from_utf8_lossy(&rt.kernel.drain(*out)).into_owned();
                     let command = command(&self.spec);
                     Some((
                         false,
-                        format!("command '{command}' exited with {code}: {text}, message: {}", api::gofmt::quote(&text)),
+                        format!(
+                            "command '{command}' exited with {code}: {text}, message: {}",
+                            api::gofmt::quote(&text)
+                        ),
                     ))
                 }
                 Some(_) => Some((false, String::from_utf8_lossy(&rt.kernel.drain(*out)).into_owned())),
