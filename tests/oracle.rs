@@ -99,12 +99,10 @@ fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws, on: Opt
     let mut setup = Setup::fake(3);
     // The clock is the recording's.
     setup.settings.epoch = Epoch(first.map_or(1_795_554_845, |t| t - 4) - phase.as_secs() as i64);
-    setup.settings.tokens.push((
-        "admintoken".into(),
-        "kubernetes-admin".into(),
-        vec!["system:masters".into()],
-    ));
-    setup.settings.tokens.push(("alicetoken".into(), "alice".into(), vec!["devs".into()]));
+    let admin = User::new("kubernetes-admin", &["system:masters"]);
+    setup.settings.tokens.push(("admintoken".into(), User { uid: "u-admin".into(), ..admin }));
+    let alice = User::new("alice", &["devs"]);
+    setup.settings.tokens.push(("alicetoken".into(), User { uid: "u-alice".into(), ..alice }));
     setup.cwd = "/case".into();
     setup.host = "vm".into();
     setup.env = vec![("KUBECONFIG".into(), "/root/.kube/config".into())];

@@ -6,7 +6,8 @@ use sim::{Duration, Seed};
 /// A world of three fake nodes with an administrator's kubeconfig.
 fn world() -> World {
     let mut setup = Setup::fake(3);
-    setup.settings.tokens.push(("t".into(), "admin".into(), vec!["system:masters".into()]));
+    let admin = apiserver::auth::User::new("admin", &["system:masters"]);
+    setup.settings.tokens.push(("t".into(), admin));
     let config = cluster::kubeconfig("https://127.0.0.1:6443", "admin", "t");
     setup.files.push(("/root/.kube/config".into(), config.into_bytes()));
     let mut w = World::new(Seed(3), setup);
