@@ -302,9 +302,11 @@ fn exec(site: &mut Site, host: usize, call: &KubeletCall, container: &str) -> Be
             )
         }
         Err(e) => {
+            // What tells one exec from another: its process and its command.
+            let id = sim::Seed(n as u64).stream(&argv.join(" ")).bits();
             let s = internal(format!(
                 "error executing command in container: failed to exec in container: failed to start \
-                 exec \"{n:064x}\": OCI runtime exec failed: exec failed: unable to start container process: {e}: unknown"
+                 exec \"{id:064x}\": OCI runtime exec failed: exec failed: unable to start container process: {e}: unknown"
             ));
             let target = Target::Failed(internal(s.message).to_value());
             Begun::Open(

@@ -87,6 +87,7 @@ impl Setup {
             ip: [192, 168, 0, 10 + n].into(),
             pods: [10, 244, n, 0].into(),
             control_plane: n == 0,
+            images: Vec::new(),
         };
         let nodes = vec![node(0, "control-plane"), node(1, "worker-1"), node(2, "worker-2")];
         let mut setup = Setup { nodes, ..Setup::default() };
@@ -164,7 +165,8 @@ impl World {
         let kinds = Kinds::new(&api.registry);
         let manager = Manager::new(seed, &api, controllers::all(&kinds));
         let scheduler = Scheduler::new(seed, &api, setup.control_plane(), setup.tosses.clone());
-        if !setup.nodes.is_empty() {
+        // Nodes beside a control plane that is elsewhere have its DNS, if any, elsewhere too.
+        if setup.nodes.iter().any(|n| n.control_plane) {
             machine::install_dns(&mut api, now);
         }
         let site = Site::new(seed, &api, &setup);
