@@ -27,6 +27,13 @@ pub fn mentions(rule: &str, name: &str) -> bool {
     lex(rule).is_ok_and(|t| t.iter().any(|t| matches!(t, Tok::Name(n) if n == name)))
 }
 
+/// Whether a text is an expression at all.
+pub fn parses(text: &str) -> Result<(), String> {
+    let mut p = Parser { toks: lex(text)?, at: 0, depth: 0 };
+    p.ternary()?;
+    if p.at < p.toks.len() { Err("Syntax error: extraneous input".into()) } else { Ok(()) }
+}
+
 /// Evaluates a rule about `self`, and `oldSelf` where there was one.
 pub fn evaluate(rule: &str, this: &Value, old: Option<&Value>, budget: &mut Budget) -> Result<bool, String> {
     let mut scope: Scope = vec![("self".into(), this.clone())];

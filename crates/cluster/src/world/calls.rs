@@ -179,6 +179,7 @@ impl World {
         match self.api.handle(at, cause, req) {
             Outcome::Done(mut r) => {
                 if http {
+                    r.headers.extend(self.api.flow_headers(req));
                     self.as_json(&mut r, apiserver::wants_pretty(req));
                 }
                 self.queue.push(at + back, Event::Reply(c, Reply::Head(Box::new(r))));
