@@ -114,3 +114,50 @@ fn links() {
         let _ = scenario::Scenario::from_link(&text);
     }
 }
+
+#[test]
+fn old_manifests_and_expressions() {
+    let mut setup = Setup::fake(1);
+    setup.settings.book_mode = true;
+    let mut w = World::new(Seed(3), setup);
+    let mut chance = Seed(12).stream("old");
+    let bodies = [
+        (
+            "/apis/extensions/v1beta1/namespaces/default/ingresses",
+            r#"{"apiVersion":"extensions/v1beta1","kind":"Ingress","metadata":{"name":"x"},"spec":{"backend":{"serviceName":"a","servicePort":80},"rules":[{"http":{"paths":[{"backend":{"serviceName":"a","servicePort":"b"}}]}}]}}"#,
+        ),
+        (
+            "/apis/autoscaling/v2beta1/namespaces/default/horizontalpodautoscalers",
+            r#"{"apiVersion":"autoscaling/v2beta1","kind":"HorizontalPodAutoscaler","metadata":{"name":"x"},"spec":{"maxReplicas":5,"metrics":[{"type":"Object","object":{"metricName":"m","target":{"kind":"A","name":"b"},"targetValue":1}}],"scaleTargetRef":{"apiVersion":"extensions/v1beta1","kind":"Deployment","name":"d"}}}"#,
+        ),
+        (
+            "/apis/apiextensions.k8s.io/v1beta1/customresourcedefinitions",
+            r#"{"apiVersion":"apiextensions.k8s.io/v1beta1","kind":"CustomResourceDefinition","metadata":{"name":"as.b.c"},"spec":{"group":"b.c","version":"v1","names":{"kind":"A","plural":"as"},"validation":{"openAPIV3Schema":{"properties":{"spec":{"items":{}}}}}}}"#,
+        ),
+        (
+            "/apis/extensions/v1beta1/podsecuritypolicies",
+            r#"{"apiVersion":"extensions/v1beta1","kind":"PodSecurityPolicy","metadata":{"name":"x"},"spec":{"runAsUser":{"rule":"MustRunAs","ranges":[{"min":2}]},"volumes":["*"]}}"#,
+        ),
+        (
+            "/api/v1/namespaces/default/pods",
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"x-"},"spec":{"containers":[{"name":"c","image":"i"}]}}"#,
+        ),
+    ];
+    for i in 0..2000 {
+        let (path, body) = bodies[i % bodies.len()];
+        let mut r = Request::new(Method::Post, path)
+            .with_body(Body::Bytes(mutated(&mut chance, body).into()))
+            .with_header("content-type", "application/json");
+        r.credentials =
+            Credentials::Certificate { name: "admin".into(), groups: vec!["system:masters".into()] };
+        if let Outcome::Done(a) = w.request(&r) {
+            assert!((200..600).contains(&a.status));
+        }
+    }
+    let v = api::obj!({"a": [1, 2], "s": "x", "m": {"k": "v"}});
+    let rule = "self.a.map(x, x * 2).exists(y, y in [2, 4]) && self.?m.k.orValue('') == 'v' ? size(self.s) > 0 : self.s.substring(1, 2) == duration('1h2m')";
+    for _ in 0..5000 {
+        let text = String::from_utf8_lossy(&mutated(&mut chance, rule)).into_owned();
+        let _ = api::cel::evaluate(&text, &v, Some(&v), &mut api::cel::Budget::default());
+    }
+}

@@ -16,7 +16,10 @@ fn solutions_hold() {
         let id = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let text = fs::read_to_string(path.join("lesson.yaml")).expect("a lesson has its lesson.yaml");
         let lesson = lesson::Lesson::parse(&id, &text).unwrap_or_else(|e| panic!("{id}: {e}"));
-        let mut w = World::new(Seed(5), Setup::default_cluster());
+        // As the page has them.
+        let mut setup = Setup::default_cluster();
+        setup.settings.book_mode = true;
+        let mut w = World::new(Seed(5), setup);
         w.run_until(w.now() + Duration::from_secs(5));
         lesson::run(&lesson, &mut w, Duration::from_secs(300)).unwrap_or_else(|e| panic!("{id}: {e}"));
     }

@@ -27,6 +27,13 @@ pub fn mentions(rule: &str, name: &str) -> bool {
     lex(rule).is_ok_and(|t| t.iter().any(|t| matches!(t, Tok::Name(n) if n == name)))
 }
 
+/// Whether a text is an expression at all.
+pub fn parses(text: &str) -> Result<(), String> {
+    let mut p = Parser { toks: lex(text)?, at: 0, depth: 0 };
+    p.ternary()?;
+    if p.at < p.toks.len() { Err("Syntax error: extraneous input".into()) } else { Ok(()) }
+}
+
 /// Evaluates a rule about `self`, and `oldSelf` where there was one.
 pub fn evaluate(rule: &str, this: &Value, old: Option<&Value>, budget: &mut Budget) -> Result<bool, String> {
     let mut scope: Scope = vec![("self".into(), this.clone())];
@@ -302,8 +309,34 @@ impl Parser {
     }
 }
 
+/// No text that an expression makes is longer, in bytes, and no list.
+pub(super) const TEXT_BYTES_MAX: usize = 1 << 20;
+const LIST_MAX: usize = 1 << 16;
+
+/// What making a value costs besides the step: large ones cost more.
+fn charge(v: &Value, b: &mut Budget) -> Result<(), String> {
+    let (size, max, unit) = match v {
+        Value::Str(t) => (t.len(), TEXT_BYTES_MAX, 256),
+        Value::List(l) => (l.len(), LIST_MAX, 8),
+        _ => return Ok(()),
+    };
+    let left = b.0.checked_sub((size / unit) as u32).filter(|_| size <= max);
+    b.0 = left.ok_or(TOO_COSTLY)?;
+    Ok(())
+}
+
+const TOO_COSTLY: &str = "operation cancelled: actual cost limit exceeded";
+
 fn eval(e: &Expr, s: &mut Scope, b: &mut Budget) -> Result<Value, String> {
-    b.0 = b.0.checked_sub(1).ok_or("operation cancelled: actual cost limit exceeded")?;
+    b.0 = b.0.checked_sub(1).ok_or(TOO_COSTLY)?;
+    let v = step(e, s, b)?;
+    if matches!(e, Expr::Bin(..) | Expr::Call(..)) {
+        charge(&v, b)?;
+    }
+    Ok(v)
+}
+
+fn step(e: &Expr, s: &mut Scope, b: &mut Budget) -> Result<Value, String> {
     match e {
         Expr::Lit(v) => Ok(v.clone()),
         Expr::Name(n) => match s.iter().rev().find(|(k, _)| k == n) {
@@ -555,6 +588,10 @@ mod tests {
             assert_eq!(run(rule), Ok(true), "{rule}");
         }
         assert_eq!(run("self.nope == 1"), Err("no such key: nope".into()));
+        let mut doubled = "'xxxxxxxx'".to_owned();
+        (0..25).for_each(|i| doubled = format!("cel.bind(v{i}, {doubled}, v{i} + v{i})"));
+        assert_eq!(run(&doubled), Err(TOO_COSTLY.into()));
+        assert_eq!(run("['a', 'b'].join('x').replace('', self.name) == ''"), Ok(false));
         assert!(run("self.min +").is_err() && run(&"(".repeat(500)).is_err());
         assert!(mentions("self == oldSelf", "oldSelf") && !mentions("self == 'oldSelf'", "oldSelf"));
     }

@@ -34,7 +34,7 @@ mod texts;
 mod watch;
 
 pub use client::{Client, Identity, Patch};
-pub use raw::{pretty_json, raw_json, wants_pretty};
+pub use raw::{http_body, raw_json};
 pub use recorder::Recorder;
 pub use registry::{Registry, ResId, Resource};
 pub use request::{KubeletCall, Op, Options, Outcome, Verb};

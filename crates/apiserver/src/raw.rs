@@ -13,12 +13,12 @@ pub fn raw_json(registry: &Registry, v: &Value) -> String {
 }
 
 /// The same with two spaces of indentation a level, as people with curl get it.
-pub fn pretty_json(registry: &Registry, v: &Value) -> String {
+pub(crate) fn pretty_json(registry: &Registry, v: &Value) -> String {
     indent(&raw_json(registry, v))
 }
 
 /// Whether a client wants JSON for reading. Models: `isPrettyPrint`.
-pub fn wants_pretty(r: &api::wire::Request) -> bool {
+fn wants_pretty(r: &api::wire::Request) -> bool {
     match r.query("pretty") {
         Some(p) => !matches!(p, "" | "0" | "false"),
         None => {
@@ -26,6 +26,16 @@ pub fn wants_pretty(r: &api::wire::Request) -> bool {
             ["curl", "Wget", "Mozilla/5.0"].iter().any(|a| agent.starts_with(a))
         }
     }
+}
+
+/// An answer's object as the client wants to read it over HTTP: its media type and text.
+pub fn http_body(registry: &Registry, v: &Value, r: &api::wire::Request) -> (&'static str, String) {
+    let accept = r.header("accept").unwrap_or("");
+    if accept.split([',', ';']).next().is_some_and(|a| a.trim() == "application/yaml") {
+        return ("application/yaml", api::yaml::emit(v));
+    }
+    let text = if wants_pretty(r) { pretty_json(registry, v) } else { raw_json(registry, v) + "\n" };
+    ("application/json", text)
 }
 
 fn indent(json: &str) -> String {

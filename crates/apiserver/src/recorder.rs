@@ -6,7 +6,7 @@
 use crate::Client;
 use api::{SmolStr, Value, obj};
 use sim::persistent::OrdMap;
-use sim::{Duration, Instant, Seed, Stream};
+use sim::{Duration, Epoch, Instant, Seed, Stream};
 
 /// The how manieth of similar events within [`WINDOW_S`] is combined with those that follow.
 const SIMILAR_MAX: usize = 10;
@@ -42,6 +42,14 @@ pub struct Recorder {
     /// Events of an object that count against its burst, and since when.
     spent: OrdMap<SmolStr, (u64, Instant)>,
     chance: Stream,
+}
+
+/// The name of a new event: its object's and the nanoseconds since 1970, so that names sort by time.
+pub fn event_name(about: &str, epoch: Epoch, now: Instant, chance: &mut Stream) -> SmolStr {
+    /// Clocks are finer than the simulation's steps.
+    const BELOW_STEP_NS: u64 = 1_000_000;
+    let ns = (epoch.0.max(0) as u64).saturating_mul(1_000_000_000).saturating_add(now.nanos());
+    format!("{about}.{:x}", ns.saturating_add(chance.below(BELOW_STEP_NS))).into()
 }
 
 impl Recorder {
@@ -117,8 +125,7 @@ impl Recorder {
             "" => "default".into(),
             ns => ns.into(),
         };
-        let name: SmolStr =
-            format!("{}.{:016x}", about.name(), 0x18a0_0000_0000_0000 | (self.chance.bits() >> 8)).into();
+        let name = event_name(about.name(), client.api.settings.epoch, now, &mut self.chance);
         let mut source = obj!({"component": &self.component});
         if !self.host.is_empty() {
             source.insert("host", &self.host);

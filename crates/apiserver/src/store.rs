@@ -87,6 +87,25 @@ impl Store {
             .take_while(move |((ns, _), _)| namespace.is_none_or(|n| n == ns.as_str()))
     }
 
+    /// A store that holds a resource as it was at a revision; `None` if changes since are gone from the log.
+    pub fn at(&self, res: ResId, revision: u64) -> Option<Store> {
+        let mut table = self.tables.get(&res).cloned().unwrap_or_default();
+        if revision < table.compacted {
+            return None;
+        }
+        let later: Vec<Arc<Change>> = self.changes(res, revision)?.cloned().collect();
+        for c in later.into_iter().rev() {
+            let key: Name = (c.object.namespace().into(), c.object.name().into());
+            match c.kind {
+                ChangeKind::Added => drop(table.objects.remove(&key)),
+                _ => drop(table.objects.insert(key, c.old.clone())),
+            }
+        }
+        let mut then = Store { revision, ..Store::default() };
+        then.tables.insert(res, table);
+        Some(then)
+    }
+
     /// How many objects of a resource there are.
     pub fn count(&self, res: ResId) -> usize {
         self.tables.get(&res).map_or(0, |t| t.objects.len())
@@ -194,17 +213,23 @@ mod tests {
         let mut s = Store::default();
         let (res, at) = (ResId(1), Instant::ZERO);
         let key = |n: &str| -> Name { ("default".into(), n.into()) };
-        let a = s.put(at, Cause::NONE, res, key("a"), obj!({"metadata": {"name": "a"}}));
+        let a =
+            s.put(at, Cause::NONE, res, key("a"), obj!({"metadata": {"name": "a", "namespace": "default"}}));
         assert_eq!(a.revision(), 1);
         let before = s.clone();
-        s.put(at, Cause::NONE, res, key("b"), obj!({"metadata": {"name": "b"}}));
+        s.put(at, Cause::NONE, res, key("b"), obj!({"metadata": {"name": "b", "namespace": "default"}}));
         s.delete(at, Cause::NONE, res, &key("a")).unwrap();
         assert_eq!(before.count(res), 1);
         assert_eq!(s.list(res, Some("default"), None).count(), 1);
         assert_eq!(s.list(res, Some("other"), None).count(), 0);
         let kinds: Vec<_> = s.changes(res, 1).unwrap().map(|c| (c.revision, c.kind)).collect();
         assert_eq!(kinds, [(2, ChangeKind::Added), (3, ChangeKind::Deleted)]);
+        assert_eq!(
+            s.at(res, 1).unwrap().list(res, None, None).map(|(k, _)| k.1.as_str()).collect::<Vec<_>>(),
+            ["a"]
+        );
         s.compact(2);
+        assert!(s.at(res, 1).is_none());
         assert!(s.changes(res, 1).is_none());
         assert_eq!(s.changes(res, 2).unwrap().count(), 1);
     }

@@ -45,7 +45,19 @@ pub static LEDGER: &[Line] = &[
         Checked,
         "field paths and texts for the kinds that `crates/api/src/kinds/` has a file for; other kinds take any valid shape",
     ),
-    line("API server", "admission", Simplified, "the plugins listed below; no webhooks and no CEL policies"),
+    line(
+        "API server",
+        "admission",
+        Simplified,
+        "the plugins listed below; webhooks are kept but not called, mutating policies likewise",
+    ),
+    line(
+        "API server",
+        "CEL",
+        Simplified,
+        "rules of custom resources and validating admission policies by an evaluator of its own: no type checking, no \
+         authorizer, costs are counted in steps",
+    ),
     line(
         "API server",
         "service account tokens",

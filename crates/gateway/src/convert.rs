@@ -68,13 +68,19 @@ pub(crate) fn head(r: &WireResponse) -> Response {
 }
 
 /// A whole answer.
-pub(crate) fn response(api: &ApiServer, r: &WireResponse, pretty: bool) -> Response {
+pub(crate) fn response(api: &ApiServer, r: &WireResponse, request: &Request) -> Response {
     let mut out = head(r);
     *out.body_mut() = match &r.body {
-        WireBody::Object(v) if pretty => Body::from(apiserver::pretty_json(&api.registry, v)),
         WireBody::Empty => Body::empty(),
         WireBody::Bytes(b) => Body::from(b.to_vec()),
-        WireBody::Object(v) => Body::from(json(&api.registry, v) + "\n"),
+        WireBody::Object(v) => {
+            let (media, text) = apiserver::http_body(&api.registry, v, request);
+            // Discovery names a type of its own.
+            if !r.headers.iter().any(|(k, _)| k == "content-type") {
+                out.headers_mut().insert("content-type", HeaderValue::from_static(media));
+            }
+            Body::from(text)
+        }
     };
     out
 }

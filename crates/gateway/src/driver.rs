@@ -125,9 +125,7 @@ impl Driver {
             return Answer::Http(convert::plain(503, "nodes are not ready yet\n"));
         }
         match self.world.request(request) {
-            Outcome::Done(r) => {
-                Answer::Http(convert::response(self.world.api(), &r, apiserver::wants_pretty(request)))
-            }
+            Outcome::Done(r) => Answer::Http(convert::response(self.world.api(), &r, request)),
             Outcome::Watch(watch, head) => {
                 let (to, from) = mpsc::unbounded_channel::<Chunk>();
                 let body = Body::from_stream(futures_util::stream::unfold(from, |mut from| async {

@@ -129,7 +129,7 @@ fn head(r: &Response, audit: &str, now: &sim::Civil) -> Vec<u8> {
         headers.set(k, v);
     }
     for w in &r.warnings {
-        headers.add("Warning", &format!("299 - \"{}\"", w.replace('"', "\\\"")));
+        headers.add("Warning", &format!("299 - \"{}\"", w.replace('\\', "\\\\").replace('"', "\\\"")));
     }
     headers.add("Date", &http::date(now));
     let bytes: &[u8] = match &r.body {

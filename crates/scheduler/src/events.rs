@@ -64,8 +64,8 @@ impl Recorder {
                 "apiVersion": v.api_version(), "resourceVersion": v.at(&["metadata", "resourceVersion"])
             })
         };
-        let name: SmolStr =
-            format!("{}.{:016x}", pod.name(), 0x18a0_0000_0000_0000 | (self.chance.bits() >> 8)).into();
+        let epoch = client.api.settings.epoch;
+        let name: SmolStr = apiserver::recorder::event_name(pod.name(), epoch, client.now, &mut self.chance);
         let namespace: SmolStr = pod.namespace().into();
         let mut e = obj!({
             "metadata": {"name": &name, "namespace": &namespace},

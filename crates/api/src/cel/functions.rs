@@ -80,6 +80,11 @@ fn seconds(s: &str) -> Option<f64> {
     Some(sign * total)
 }
 
+/// Refuses to make a text that is too long.
+fn bounded(bytes: usize) -> Result<(), String> {
+    if bytes > super::TEXT_BYTES_MAX { Err(super::TOO_COSTLY.into()) } else { Ok(()) }
+}
+
 /// Functions without a receiver.
 pub(super) fn global(name: &str, args: &[Value]) -> Answer {
     match (name, args) {
@@ -192,12 +197,19 @@ fn of_string(name: &str, t: &str, args: &[Value]) -> Answer {
         ("substring", [Value::Int(a), Value::Int(b)]) => chars(*a, *b),
         ("indexOf", [Value::Str(p)]) => Ok(Value::Int(place(t.find(p.as_str())))),
         ("lastIndexOf", [Value::Str(p)]) => Ok(Value::Int(place(t.rfind(p.as_str())))),
-        ("replace", [Value::Str(a), Value::Str(b)]) => Ok(Value::str(t.replace(a.as_str(), b))),
+        ("replace", [Value::Str(a), Value::Str(b)]) => {
+            bounded(t.matches(a.as_str()).count().saturating_mul(b.len()).saturating_add(t.len()))?;
+            Ok(Value::str(t.replace(a.as_str(), b)))
+        }
         ("replace", [Value::Str(a), Value::Str(b), Value::Int(n)]) => {
+            bounded(t.matches(a.as_str()).count().saturating_mul(b.len()).saturating_add(t.len()))?;
             Ok(Value::str(t.replacen(a.as_str(), b, usize::try_from(*n).unwrap_or(usize::MAX))))
         }
         ("split", [Value::Str(p)]) => Ok(t.split(p.as_str()).map(Value::str).collect()),
-        ("format", [Value::List(l)]) => Ok(Value::str(format(t, l.iter()))),
+        ("format", [Value::List(l)]) => {
+            bounded(l.iter().map(|v| text(v).len()).fold(t.len(), usize::saturating_add))?;
+            Ok(Value::str(format(t, l.iter())))
+        }
         ("isLessThan", [o]) => Ok(Value::Bool(compare(o)?.is_lt())),
         ("isGreaterThan", [o]) => Ok(Value::Bool(compare(o)?.is_gt())),
         ("compareTo", [o]) => Ok(Value::Int(compare(o)? as i64)),
@@ -270,8 +282,13 @@ fn of_list(name: &str, l: &[Value], args: &[Value]) -> Answer {
         ("min" | "max", []) => extreme(name == "max", l),
         ("indexOf", [x]) => Ok(Value::Int(l.iter().position(|v| v == x).map_or(-1, |i| i as i64))),
         ("lastIndexOf", [x]) => Ok(Value::Int(l.iter().rposition(|v| v == x).map_or(-1, |i| i as i64))),
-        ("join", []) => Ok(Value::str(l.iter().map(text).collect::<String>())),
-        ("join", [Value::Str(sep)]) => Ok(Value::str(l.iter().map(text).collect::<Vec<_>>().join(sep))),
+        ("join", []) => of_list(name, l, &[Value::str("")]),
+        ("join", _) if l.iter().any(|v| v.as_str().is_none()) => Err(no_overload(name)),
+        ("join", [Value::Str(sep)]) => {
+            let size = |v: &Value| v.as_str().map_or(0, str::len).saturating_add(sep.len());
+            bounded(l.iter().map(size).fold(0, usize::saturating_add))?;
+            Ok(Value::str(l.iter().map(text).collect::<Vec<_>>().join(sep)))
+        }
         ("reverse", []) => Ok(l.iter().rev().cloned().collect()),
         ("distinct", []) => {
             let mut out: Vec<Value> = Vec::new();

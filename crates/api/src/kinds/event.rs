@@ -19,6 +19,13 @@ pub const RULES: Rules = Rules {
             }
         }
     },
+    validate: |v, e| {
+        let of = v.at(&["involvedObject", "namespace"]).text();
+        if !of.is_empty() && of != v.namespace() {
+            let at = crate::field::At::Path("involvedObject.namespace");
+            e.invalid(&at, of, "does not match event.namespace");
+        }
+    },
     cells: Some(cells),
     fields: &[
         ("involvedObject.kind", |v: &Value| v.at(&["involvedObject", "kind"]).text().to_owned()),

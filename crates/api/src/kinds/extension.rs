@@ -1,6 +1,7 @@
 //! What extends the API server: webhooks, admission policies, APIServices.
 
-use super::{NameRule, Rules, default, object_age};
+use super::{NameRule, Rules, admission, default, object_age};
+use crate::field::At;
 use crate::{Value, obj};
 
 const ADMISSION: &str = "admissionregistration.k8s.io";
@@ -28,6 +29,7 @@ fn webhook_defaults(v: &mut Value) {
 pub const VALIDATING: Rules = Rules {
     of: (ADMISSION, "ValidatingWebhookConfiguration"),
     defaults: webhook_defaults,
+    validate: admission::webhooks,
     generation: true,
     cells: Some(|v, now| vec![v.name().into(), v.get("webhooks").len().into(), object_age(v, now)]),
     ..Rules::GENERIC
@@ -81,6 +83,7 @@ fn binding_defaults(v: &mut Value) {
 pub const VALIDATING_POLICY: Rules = Rules {
     of: (ADMISSION, "ValidatingAdmissionPolicy"),
     defaults: policy_defaults,
+    validate: admission::policy,
     generation: true,
     cells: Some(|v, now| {
         vec![v.name().into(), v.at(&["spec", "validations"]).len().into(), param_kind(v), object_age(v, now)]
@@ -91,6 +94,7 @@ pub const VALIDATING_POLICY: Rules = Rules {
 /// MutatingAdmissionPolicy.
 pub const MUTATING_POLICY: Rules = Rules {
     of: (ADMISSION, "MutatingAdmissionPolicy"),
+    validate: |_, _| {},
     cells: Some(|v, now| {
         vec![v.name().into(), v.at(&["spec", "mutations"]).len().into(), param_kind(v), object_age(v, now)]
     }),
@@ -101,6 +105,7 @@ pub const MUTATING_POLICY: Rules = Rules {
 pub const VALIDATING_BINDING: Rules = Rules {
     of: (ADMISSION, "ValidatingAdmissionPolicyBinding"),
     defaults: binding_defaults,
+    validate: admission::binding,
     generation: true,
     cells: Some(|v, now| {
         let p = v.at(&["spec", "paramRef"]);
@@ -117,11 +122,39 @@ pub const VALIDATING_BINDING: Rules = Rules {
 
 /// MutatingAdmissionPolicyBinding.
 pub const MUTATING_BINDING: Rules =
-    Rules { of: (ADMISSION, "MutatingAdmissionPolicyBinding"), ..VALIDATING_BINDING };
+    Rules { of: (ADMISSION, "MutatingAdmissionPolicyBinding"), validate: |_, _| {}, ..VALIDATING_BINDING };
 
 /// APIService.
 pub const API_SERVICE: Rules = Rules {
     of: ("apiregistration.k8s.io", "APIService"),
+    validate: |v, e| {
+        let (spec, at) = (v.get("spec"), At::Path("spec"));
+        let want = format!("{}.{}", spec.get("version").text(), spec.get("group").text());
+        if v.name() != want {
+            let why = format!("must be `spec.version+\".\"+spec.group`: {want:?}");
+            e.invalid(&At::Path("metadata.name"), v.name(), &why);
+        }
+        for (key, max) in [("groupPriorityMinimum", 20_000), ("versionPriority", 1_000)] {
+            let n = spec.get(key).int();
+            if n <= 0 || n > max {
+                e.invalid(&at.field(key), n, &format!("must be positive and less than {max}"));
+            }
+        }
+        let service = spec.get("service");
+        if service.is_null() {
+            if !spec.get("caBundle").text().is_empty() {
+                e.invalid(&at.field("caBundle"), "<omitted>", "local APIServices may not have a caBundle");
+            }
+            if spec.get("insecureSkipTLSVerify").is_true() {
+                let why = "local APIServices may not have insecureSkipTLSVerify";
+                e.invalid(&at.field("insecureSkipTLSVerify"), true, why);
+            }
+        } else {
+            let at = at.field("service");
+            super::check::required(service, "namespace", &at, e);
+            super::check::required(service, "name", &at, e);
+        }
+    },
     defaults: |v| {
         if v.at(&["spec", "service"]).is_some() {
             default(v.slot(&["spec", "service"]), "port", 443);

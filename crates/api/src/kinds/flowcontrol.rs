@@ -2,6 +2,7 @@
 
 use super::{NameRule, Rules, default, object_age};
 use crate::Value;
+use crate::field::At;
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 
@@ -14,6 +15,34 @@ pub const SCHEMA: Rules = Rules {
     of: (GROUP, "FlowSchema"),
     defaults: |v| default(v.slot(&["spec"]), "matchingPrecedence", 1000),
     prepare: |new, old| super::workload::keep_status(new, old, Value::map()),
+    validate: |v, e| {
+        let (spec, at) = (v.get("spec"), At::Path("spec"));
+        let n = spec.get("matchingPrecedence").int();
+        let place = at.field("matchingPrecedence");
+        if n <= 0 {
+            e.invalid(&place, n, "must be a positive value");
+        }
+        if n > 10_000 {
+            e.invalid(&place, n, "must not be greater than 10000");
+        }
+        if n == 1 && v.name() != "exempt" {
+            e.invalid(&place, n, "only the schema named 'exempt' may have matchingPrecedence 1");
+        }
+        if spec.at(&["priorityLevelConfiguration", "name"]).text().is_empty() {
+            let at = at.field("priorityLevelConfiguration");
+            e.required(&at.field("name"), "must reference a priority level");
+        }
+        let rules = at.field("rules");
+        for (i, r) in spec.get("rules").items().enumerate() {
+            let at = rules.index(i);
+            if r.get("subjects").is_empty() {
+                e.required(&at.field("subjects"), "subjects must contain at least one value");
+            }
+            if r.get("resourceRules").is_empty() && r.get("nonResourceRules").is_empty() {
+                e.required(&at, "at least one of resourceRules and nonResourceRules has to be non-empty");
+            }
+        }
+    },
     generation: true,
     cells: Some(|v, now| {
         let spec = v.get("spec");
@@ -58,6 +87,36 @@ pub const LEVEL: Rules = Rules {
         _ => {}
     },
     prepare: |new, old| super::workload::keep_status(new, old, Value::map()),
+    validate: |v, e| {
+        let (spec, at) = (v.get("spec"), At::Path("spec"));
+        let kind = spec.get("type").text();
+        if (kind == "Exempt") != (v.name() == "exempt") && matches!(kind, "Exempt" | "Limited") {
+            let why = "type must be 'Exempt' if and only if `name` is 'exempt'";
+            e.invalid(&at.field("type"), kind, why);
+        }
+        match kind {
+            "Exempt" if spec.get("limited").is_some() => {
+                e.forbidden(&at.field("limited"), "must be nil if the type is not Limited");
+            }
+            "Limited" if spec.get("limited").is_null() => {
+                e.required(&at.field("limited"), "must not be empty when type is Limited");
+            }
+            "Exempt" | "Limited" => {}
+            other => e.not_supported(&at.field("type"), other, &["Exempt", "Limited"]),
+        }
+        for key in ["limited", "exempt"] {
+            let shares = spec.at(&[key, "nominalConcurrencyShares"]);
+            let at = at.field(key);
+            if shares.as_int().is_some_and(|n| n < 0) {
+                let why = "must be a non-negative integer";
+                e.invalid(&at.field("nominalConcurrencyShares"), shares, why);
+            }
+            let lendable = spec.at(&[key, "lendablePercent"]);
+            if lendable.as_int().is_some_and(|n| !(0..=100).contains(&n)) {
+                e.invalid(&at.field("lendablePercent"), lendable, "must be between 0 and 100, inclusive");
+            }
+        }
+    },
     cells: Some(|v, now| {
         let spec = v.get("spec");
         let queuing = spec.at(&["limited", "limitResponse", "queuing"]);

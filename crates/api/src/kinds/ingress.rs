@@ -336,6 +336,29 @@ fn strictly_inside(inner: &str, outer: &str) -> bool {
 /// ServiceCIDR.
 pub const SERVICE_CIDR: Rules = Rules {
     of: ("networking.k8s.io", "ServiceCIDR"),
+    validate: |v, e| {
+        let (list, spec) = (v.at(&["spec", "cidrs"]), At::Path("spec"));
+        let at = spec.field("cidrs");
+        if list.is_empty() {
+            e.required(&at, "at least one CIDR required");
+        }
+        if list.len() > 2 {
+            e.invalid(&at, list, "may only hold up to 2 values");
+        }
+        for (i, c) in list.items().enumerate() {
+            check::cidr(c.text(), &at.index(i), e);
+        }
+    },
+    validate_update: |new, old, e| {
+        let (n, o) = (new.get("spec"), old.get("spec"));
+        // A second family may come to the first.
+        let grows = n.get("cidrs").len() == 2
+            && o.get("cidrs").len() == 1
+            && n.at(&["cidrs", "0"]) == o.at(&["cidrs", "0"]);
+        if !grows {
+            check::immutable(n, o, "cidrs", &At::Path("spec"), e);
+        }
+    },
     cells: Some(|v, now| {
         let all: Vec<&str> = v.at(&["spec", "cidrs"]).items().map(Value::text).collect();
         vec![v.name().into(), all.join(",").into(), object_age(v, now)]
@@ -346,6 +369,23 @@ pub const SERVICE_CIDR: Rules = Rules {
 /// IPAddress.
 pub const IP_ADDRESS: Rules = Rules {
     of: ("networking.k8s.io", "IPAddress"),
+    validate: |v, e| {
+        check::ip(v.name(), &At::Path("metadata.name"), e);
+        let (parent, at) = (v.at(&["spec", "parentRef"]), At::Path("spec.parentRef"));
+        if parent.is_null() {
+            return e.required(&at, "");
+        }
+        check::required(parent, "resource", &at, e);
+        check::required(parent, "name", &at, e);
+    },
+    validate_update: |new, old, e| {
+        let (n, o) = (new.at(&["spec", "parentRef"]), old.at(&["spec", "parentRef"]));
+        if n != o {
+            let shown = crate::gostruct::internal_json("io.k8s.api.networking.v1.ParentReference", n);
+            let at = At::Path("spec.parentRef");
+            e.printed(crate::field::ErrorType::Invalid, &at, &shown, check::IMMUTABLE);
+        }
+    },
     generation: true,
     cells: Some(|v, _| {
         let p = v.at(&["spec", "parentRef"]);

@@ -3,6 +3,7 @@
 //! `table.rs` is generated from a cluster's discovery and columns. A kind's behaviour is one file here and one line in
 //! [`RULES`]; a kind without a line has [`Rules::GENERIC`].
 
+mod admission;
 mod autoscaling;
 mod certificate;
 pub mod check;

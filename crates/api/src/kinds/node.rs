@@ -13,6 +13,18 @@ pub const RULES: Rules = Rules {
         None => {}
         Some(old) => new.set(&["status"], old.get("status")),
     },
+    validate_update: |new, old, e| {
+        let (n, o, at) = (new.get("spec"), old.get("spec"), At::Path("spec"));
+        let only = |what: &str| format!("node updates may not change {what} except from \"\" to valid");
+        let moved = !o.get("podCIDRs").is_empty()
+            && (n.get("podCIDRs") != o.get("podCIDRs") || n.get("podCIDR") != o.get("podCIDR"));
+        if moved {
+            e.forbidden(&at.field("podCIDRs"), &only("podCIDR"));
+        }
+        if !o.get("providerID").text().is_empty() && n.get("providerID") != o.get("providerID") {
+            e.forbidden(&at.field("providerID"), &only("providerID"));
+        }
+    },
     validate: |v, e| {
         let taints = At::Path("metadata.taints");
         for (i, t) in v.at(&["spec", "taints"]).items().enumerate() {
@@ -24,6 +36,12 @@ pub const RULES: Rules = Rules {
                 "" => e.required(&at.field("effect"), ""),
                 other if !effects.contains(&other) => e.one_of(&at.field("effect"), other, &effects),
                 _ => {}
+            }
+            let same = |o: &&Value| o.get("key") == t.get("key") && o.get("effect") == t.get("effect");
+            if v.at(&["spec", "taints"]).items().take(i).any(|o| same(&o)) {
+                let shown = crate::gostruct::internal_json("io.k8s.api.core.v1.Taint", t);
+                let why = "taints must be unique by key and effect pair";
+                e.printed(crate::field::ErrorType::Duplicate, &at, &shown, why);
             }
         }
         let cidrs = At::Path("spec.podCIDRs");

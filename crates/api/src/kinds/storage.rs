@@ -57,6 +57,25 @@ pub const CLASS: Rules = Rules {
 /// VolumeAttachment.
 pub const ATTACHMENT: Rules = Rules {
     of: ("storage.k8s.io", "VolumeAttachment"),
+    validate: |v, e| {
+        let (spec, at) = (v.get("spec"), At::Path("spec"));
+        check::required(spec, "attacher", &at, e);
+        let source = spec.get("source");
+        match (source.get("inlineVolumeSpec").is_some(), source.get("persistentVolumeName").is_some()) {
+            (false, false) => {
+                e.required(
+                    &at.field("source"),
+                    "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+                );
+            }
+            (true, true) => {
+                let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+                e.forbidden(&at.field("source"), why);
+            }
+            _ => {}
+        }
+        check::required(spec, "nodeName", &at, e);
+    },
     cells: Some(|v, now| {
         vec![
             v.name().into(),
@@ -73,6 +92,18 @@ pub const ATTACHMENT: Rules = Rules {
 /// VolumeAttributesClass.
 pub const ATTRIBUTES: Rules = Rules {
     of: ("storage.k8s.io", "VolumeAttributesClass"),
+    validate: |v, e| {
+        if v.get("driverName").text().is_empty() {
+            e.required(&At::Path("driverName"), "");
+        }
+    },
+    validate_update: |new, old, e| {
+        for key in ["driverName", "parameters"] {
+            if new.get(key) != old.get(key) {
+                e.invalid(&At::Path(key), new.get(key), check::IMMUTABLE);
+            }
+        }
+    },
     cells: Some(|v, now| vec![v.name().into(), v.get("driverName").text().into(), object_age(v, now)]),
     ..Rules::GENERIC
 };
@@ -80,6 +111,13 @@ pub const ATTRIBUTES: Rules = Rules {
 /// CSIDriver.
 pub const CSI_DRIVER: Rules = Rules {
     of: ("storage.k8s.io", "CSIDriver"),
+    validate_update: |new, old, e| {
+        let (n, o, at) = (new.get("spec"), old.get("spec"), At::Path("spec"));
+        if n.get("attachRequired") != o.get("attachRequired") {
+            e.invalid(&at.field("attachedRequired"), n.get("attachRequired"), check::IMMUTABLE);
+        }
+        check::immutable(n, o, "volumeLifecycleModes", &at, e);
+    },
     defaults: |v| {
         let spec = v.slot(&["spec"]);
         default(spec, "attachRequired", true);

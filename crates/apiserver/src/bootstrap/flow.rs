@@ -3,7 +3,10 @@
 //! Models: `pkg/apis/flowcontrol/bootstrap`. The objects are there to be read; requests are not queued.
 
 use crate::ApiServer;
-use api::{Value, obj};
+use crate::auth::User;
+use crate::request::{self, Path, parse_path};
+use api::wire::Request;
+use api::{SmolStr, Value, obj};
 use sim::Instant;
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
@@ -183,6 +186,69 @@ impl ApiServer {
             let status = o.get("status").clone();
             self.seed_object(now, "flowschemas", GROUP, "v1", o);
             self.seed_status(now, "flowschemas", GROUP, s.0, status);
+        }
+    }
+}
+
+impl ApiServer {
+    /// The headers that tell which schema and level a request fell under. Models: the priority and fairness filter.
+    pub fn flow_headers(&self, req: &Request) -> Vec<(SmolStr, String)> {
+        let Some(user) = self.authenticate(&req.credentials) else { return Vec::new() };
+        let id = |plural| self.registry.id(GROUP, "v1", plural);
+        let (Some(schemas), Some(levels)) = (id("flowschemas"), id("prioritylevelconfigurations")) else {
+            return Vec::new();
+        };
+        let mut all: Vec<&Value> = self.store.list(schemas, None, None).map(|(_, v)| v).collect();
+        all.sort_by_key(|v| v.at(&["spec", "matchingPrecedence"]).int());
+        let mine =
+            |rule: &Value| rule.get("subjects").items().any(|s| is_subject(s, &user)) && covers(rule, req);
+        let Some(schema) = all.into_iter().find(|v| v.at(&["spec", "rules"]).items().any(mine)) else {
+            return Vec::new();
+        };
+        let level = schema.at(&["spec", "priorityLevelConfiguration", "name"]).text();
+        let level = self.store.get(levels, "", level).map(|l| l.uid().to_owned()).unwrap_or_default();
+        vec![
+            ("x-kubernetes-pf-flowschema-uid".into(), schema.uid().to_owned()),
+            ("x-kubernetes-pf-prioritylevel-uid".into(), level),
+        ]
+    }
+}
+
+fn is_subject(s: &Value, user: &User) -> bool {
+    let is = |v: &Value, x: &str| v.text() == x || v.text() == "*";
+    match s.kind() {
+        "User" => is(s.at(&["user", "name"]), &user.name),
+        "Group" => user.groups.iter().any(|g| is(s.at(&["group", "name"]), g)),
+        _ => user.as_service_account().is_some_and(|(ns, name)| {
+            let a = s.get("serviceAccount");
+            a.get("namespace").text() == ns && is(a.get("name"), name)
+        }),
+    }
+}
+
+fn covers(rule: &Value, req: &Request) -> bool {
+    let has = |list: &Value, x: &str| list.items().any(|v| v.text() == x || v.text() == "*");
+    match parse_path(&req.path) {
+        Path::Resource { group, plural, namespace, name, sub, .. } => {
+            let verb = request::verb(req, name).as_str();
+            let full = if sub.is_empty() { plural.to_owned() } else { format!("{plural}/{sub}") };
+            rule.get("resourceRules").items().any(|r| {
+                let place = if namespace.is_empty() {
+                    r.get("clusterScope").is_true()
+                } else {
+                    has(r.get("namespaces"), namespace)
+                };
+                place
+                    && has(r.get("verbs"), verb)
+                    && has(r.get("apiGroups"), group)
+                    && has(r.get("resources"), &full)
+            })
+        }
+        Path::Other => {
+            let verb = req.method.as_str().to_lowercase();
+            rule.get("nonResourceRules")
+                .items()
+                .any(|r| has(r.get("verbs"), &verb) && has(r.get("nonResourceURLs"), &req.path))
         }
     }
 }

@@ -264,7 +264,7 @@ impl ApiServer {
             let m = "metadata.managedFields must be nil";
             return Err(Status::bad_request(m));
         }
-        let wrong = walk::undeclared(sch, &config);
+        let wrong = walk::misfits(sch, &config);
         if !wrong.is_empty() {
             let (group, version) = config.api_version().split_once('/').unwrap_or(("", config.api_version()));
             let list = match &wrong[..] {

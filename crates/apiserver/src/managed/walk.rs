@@ -3,7 +3,7 @@
 
 use super::fieldset::{insert, is_member};
 use api::schema::{Field, ListType, Ty, TypeId};
-use api::{Value, obj};
+use api::{Value, gofmt};
 
 /// Nothing is nested deeper.
 const DEPTH_MAX: usize = 100;
@@ -294,43 +294,93 @@ pub fn fields_of(s: Sch<'_>, v: &Value) -> Value {
     out
 }
 
-/// Fields that the schema does not know: one a map, in order. Models: validation of a typed patch.
-pub fn undeclared(s: Sch<'_>, v: &Value) -> Vec<String> {
-    fn walk(s: Sch<'_>, v: &Value, root: bool, at: &str, depth: usize, out: &mut Vec<String>) {
-        if depth > DEPTH_MAX {
-            return;
-        }
-        match if root { Shape::Struct } else { s.shape(v) } {
-            Shape::Struct | Shape::Map => {
-                for (k, child) in v.entries() {
-                    let here = format!("{at}.{k}");
-                    match if root { child_of_root(s, k) } else { s.child(k) } {
-                        Some(c) => walk(c, child, false, &here, depth + 1, out),
-                        None => {
-                            out.push(format!("{here}: field not declared in schema"));
-                            return;
-                        }
-                    }
-                }
-            }
-            shape @ Shape::Keyed(_) => {
-                for item in v.items() {
-                    let key = item_element(&shape, item);
-                    let key = super::fieldset::paths(&obj_of(&key)).pop().unwrap_or_default();
-                    walk(s.element(), item, false, &format!("{at}{key}"), depth + 1, out);
-                }
-            }
-            _ => {}
-        }
-    }
-    fn obj_of(key: &str) -> Value {
-        let mut v = obj!({});
-        v.insert(key, Value::map());
-        v
-    }
+/// What does not fit the schema: unknown fields, one a map; values of other types; entries of keyed lists without their
+/// keys or with those of another. Models: validation of a typed patch.
+pub fn misfits(s: Sch<'_>, v: &Value) -> Vec<String> {
     let mut out = Vec::new();
-    walk(s, v, true, "", 0, &mut out);
+    misfit(s, v, true, "", 0, &mut out);
     out
+}
+
+fn misfit(s: Sch<'_>, v: &Value, root: bool, at: &str, depth: usize, out: &mut Vec<String>) {
+    if depth > DEPTH_MAX || v.is_null() {
+        return;
+    }
+    let shown = || format!("&{{{}}}", gofmt::value(v));
+    match if root { Shape::Struct } else { s.shape(v) } {
+        Shape::Struct | Shape::Map => {
+            if v.as_map().is_none() {
+                return out.push(format!("{at}: expected map, got {}", shown()));
+            }
+            for (k, child) in v.entries() {
+                let here = format!("{at}.{k}");
+                match if root { child_of_root(s, k) } else { s.child(k) } {
+                    Some(c) => misfit(c, child, false, &here, depth + 1, out),
+                    None => return out.push(format!("{here}: field not declared in schema")),
+                }
+            }
+        }
+        Shape::Keyed(_) | Shape::Set if v.as_list().is_none() => {
+            out.push(format!("{at}: expected list, got {}", shown()));
+        }
+        shape @ Shape::Keyed(_) => {
+            let Shape::Keyed(keys) = &shape else { return };
+            let mut seen: Vec<String> = Vec::new();
+            for (i, item) in v.items().enumerate() {
+                if item.as_map().is_none() {
+                    let why = "associative list with keys may not have non-map elements";
+                    out.push(format!("{at}: element {i}: {why}"));
+                    continue;
+                }
+                // The one key that has a default.
+                if let Some(k) = keys.iter().find(|k| item.get(k).is_null() && *k != "protocol") {
+                    out.push(format!(
+                        "{at}: element {i}: associative list with keys has an element that omits key field {k:?} (and \
+                         doesn't have default value)"
+                    ));
+                    continue;
+                }
+                let mut key = Value::map();
+                key.insert(item_element(&shape, item), Value::map());
+                let key = super::fieldset::paths(&key).pop().unwrap_or_default();
+                if seen.contains(&key) {
+                    out.push(format!("{at}: duplicate entries for key {key}"));
+                }
+                misfit(s.element(), item, false, &format!("{at}{key}"), depth + 1, out);
+                seen.push(key);
+            }
+        }
+        _ => scalar_misfit(s, v, at, out),
+    }
+}
+
+/// Models: `validateScalar`; an atomic list or map is only looked at from outside.
+fn scalar_misfit(s: Sch<'_>, v: &Value, at: &str, out: &mut Vec<String>) {
+    let wrong = match (s.ty(), v) {
+        (Some(Ty::Str | Ty::Bytes), v) if !matches!(v, Value::Str(_)) => {
+            format!("expected string, got &value.valueUnstructured{{Value:{}}}", gofmt::syntax(v))
+        }
+        (Some(Ty::Int32 | Ty::Int64 | Ty::Float), v) if !matches!(v, Value::Int(_) | Value::Float(_)) => {
+            let kind = match v {
+                Value::Str(_) => "string",
+                Value::Bool(_) => "bool",
+                Value::List(_) => "[]interface {}",
+                _ => "map[string]interface {}",
+            };
+            format!("expected numeric (int or float), got {kind}")
+        }
+        (Some(Ty::Bool), v) if !matches!(v, Value::Bool(_)) => {
+            format!("expected boolean, got &{{{}}}", gofmt::value(v))
+        }
+        (Some(Ty::List(_)), v) if !matches!(v, Value::List(_)) => {
+            format!("expected list, got &{{{}}}", gofmt::value(v))
+        }
+        (Some(Ty::Object(t)), v) if !matches!(v, Value::Map(_)) && !t.get().fields.is_empty() => {
+            format!("expected map, got &{{{}}}", gofmt::value(v))
+        }
+        _ => return,
+    };
+    out.push(format!("{at}: {wrong}"));
 }
 
 /// Lays a configuration over an object.

@@ -108,7 +108,9 @@ impl ApiServer {
         if r.kind == "ComponentStatus" {
             items = self.component_statuses();
         }
-        for (name, v) in self.store.list(r.storage, namespace, after) {
+        let then = self.store_then(r, op, after.as_ref().map(|a| a.1))?;
+        let store = then.as_ref().unwrap_or(&self.store);
+        for (name, v) in store.list(r.storage, namespace, after.map(|a| a.0)) {
             if items.len() == limit {
                 rest += 1;
                 continue;
@@ -120,13 +122,20 @@ impl ApiServer {
             }
             last = Some(name.clone());
         }
-        let revision = self.store.revision().max(1).to_string();
+        let revision = store.revision().max(1).to_string();
         let mut meta = obj!({"resourceVersion": revision.as_str()});
         if rest > 0
             && let Some((ns, name)) = last
         {
-            let token = obj!({"v": "meta.k8s.io/v1", "rv": self.store.revision(), "start": format!("{ns}/{name}\u{0}")});
-            meta.insert("continue", B64.encode(token.to_json()));
+            // Keys are told relative to the place that is listed.
+            let start = match (op.namespace.is_empty(), ns.is_empty()) {
+                (false, _) => format!("/{name}"),
+                (_, false) => format!("{ns}/{name}"),
+                _ => name.to_string(),
+            };
+            let rv = store.revision();
+            let token = format!("{{\"v\":\"meta.k8s.io/v1\",\"rv\":{rv},\"start\":\"{start}\\u0000\"}}\n");
+            meta.insert("continue", B64.encode(token.trim_end()));
             if labels.is_empty() && fields.is_empty() {
                 meta.insert("remainingItemCount", rest);
             }
@@ -135,19 +144,69 @@ impl ApiServer {
         Ok(obj!({"kind": kind, "apiVersion": r.api_version(), "metadata": meta, "items": items}))
     }
 
-    pub(super) fn continue_after(&self, op: &Op) -> Result<Option<Name>, Status> {
+    /// The store as it was at the revision that a list asks for, `None` for now.
+    fn store_then(&self, r: &Resource, op: &Op, token: Option<u64>) -> Result<Option<crate::Store>, Status> {
+        let o = &op.options;
+        let exact = match (o.resource_version_match.as_str(), o.resource_version.parse::<u64>()) {
+            ("Exact", Ok(n)) => Some(n),
+            // The old way of asking for a page at a revision.
+            ("", Ok(n)) if n > 0 && o.limit > 0 => Some(n),
+            _ => None,
+        };
+        let Some(n) = token.or(exact).filter(|n| *n < self.store.revision()) else { return Ok(None) };
+        match self.store.at(r.storage, n) {
+            Some(s) => Ok(Some(s)),
+            None if token.is_some() => Err(Status::expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+                 without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+                 the results. Continuing with the provided token results in an inconsistent list - objects that were \
+                 created, modified, or deleted between the time the first chunk was returned and now may show up in the \
+                 list.",
+            )),
+            None => Err(Status::expired("The resourceVersion for the provided list is too old.")),
+        }
+    }
+
+    /// Where a page begins and the revision of the list that it belongs to.
+    pub(super) fn continue_after(&self, op: &Op) -> Result<Option<(Name, u64)>, Status> {
         let token = &op.options.continue_token;
         if token.is_empty() {
             return Ok(None);
         }
         let wrong =
             |m: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {m}"));
-        let bad = || wrong("illegal base64 data");
-        let text = B64.decode(token.trim_end_matches('=')).map_err(|_| bad())?;
+        let text = B64.decode(token).map_err(|e| {
+            let at = match e {
+                base64::DecodeError::InvalidByte(i, _) => i,
+                _ => token.len(),
+            };
+            wrong(&format!("illegal base64 data at input byte {at}"))
+        })?;
         let (v, _) = api::parse_json(&String::from_utf8_lossy(&text)).map_err(|e| wrong(&e.message))?;
+        let version = v.get("v").text();
+        if version != "meta.k8s.io/v1" {
+            return Err(wrong(&format!("server does not recognize this encoded version {version:?}")));
+        }
+        if v.get("rv").int() == 0 {
+            return Err(wrong("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+        }
         let start = v.get("start").text().trim_end_matches('\u{0}');
-        let (ns, name) = start.split_once('/').ok_or_else(bad)?;
-        Ok(Some((ns.into(), name.into())))
+        if start.is_empty() {
+            return Err(wrong("encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        let (ns, name) = match (op.namespace.is_empty(), start.split_once('/')) {
+            (false, _) => (op.namespace.as_str(), start.trim_start_matches('/')),
+            (true, Some((ns, name))) => (ns, name),
+            (true, None) => ("", start),
+        };
+        if !matches!(op.options.resource_version.as_str(), "" | "0") {
+            let m = "specifying resource version is not allowed when using continue";
+            return Err(Status::bad_request(m));
+        }
+        // Negative: wherever the list is now.
+        let revision = v.get("rv").as_int().and_then(|n| u64::try_from(n).ok());
+        let revision = revision.unwrap_or_else(|| self.store.revision());
+        Ok(Some(((ns.into(), name.into()), revision)))
     }
 
     pub(super) fn check_list_version(&self, op: &Op) -> Result<(), Status> {

@@ -179,7 +179,8 @@ impl World {
         match self.api.handle(at, cause, req) {
             Outcome::Done(mut r) => {
                 if http {
-                    self.as_json(&mut r, apiserver::wants_pretty(req));
+                    r.headers.extend(self.api.flow_headers(req));
+                    self.as_text(&mut r, req);
                 }
                 self.queue.push(at + back, Event::Reply(c, Reply::Head(Box::new(r))));
                 self.queue.push(at + back, Event::Reply(c, Reply::End));
@@ -197,17 +198,12 @@ impl World {
     }
 
     /// Turns an answer's object into the bytes that HTTP clients read.
-    pub(super) fn as_json(&self, r: &mut Response, pretty: bool) {
+    pub(super) fn as_text(&self, r: &mut Response, req: &Request) {
         if let Body::Object(v) = &r.body {
-            let registry = &self.api.registry;
-            let text = if pretty {
-                apiserver::pretty_json(registry, v)
-            } else {
-                apiserver::raw_json(registry, v) + "\n"
-            };
+            let (media, text) = apiserver::http_body(&self.api.registry, v, req);
             r.body = Body::Bytes(text.into_bytes().into());
             if !r.headers.iter().any(|(k, _)| k == "content-type") {
-                r.headers.push(("Content-Type".into(), "application/json".into()));
+                r.headers.push(("Content-Type".into(), media.into()));
             }
         }
     }
