@@ -17,10 +17,12 @@ pub(crate) fn validate(api: &mut ApiServer, cx: &mut Cx, a: &Attempt<'_>) -> Res
     let signer = a.new.at(&["spec", "signerName"]).smol();
     let refused = |why: String| Err(Status::forbidden(GROUP, &a.r.plural, a.new.name(), &why));
     match a.op.sub.as_str() {
-        "" if a.old.is_null() && signer == CLIENTS
-            && organizations(a.new.at(&["spec", "request"]).text()).iter().any(|o| o == "system:masters") => {
-                return refused(format!("use of {CLIENTS} signer with system:masters group is not allowed"));
-            }
+        "" if a.old.is_null()
+            && signer == CLIENTS
+            && organizations(a.new.at(&["spec", "request"]).text()).iter().any(|o| o == "system:masters") =>
+        {
+            return refused(format!("use of {CLIENTS} signer with system:masters group is not allowed"));
+        }
         "approval" if !permitted(api, cx, "approve", &signer) => {
             return refused(format!(
                 "user not permitted to approve requests with signerName {:?}",
