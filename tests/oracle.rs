@@ -2,11 +2,12 @@
 //!
 //! `compare` holds the only normalisations that the recordings' README names; `draws` reads what chance gave in a
 //! recording, which is an input of the world, `moments` when its
-//! commands ran; `records` compares what lies beside a transcript.
+//! commands ran; `records` compares what lies beside a transcript; `node` is about cases of a real kubelet.
 
 mod compare;
 mod draws;
 mod moments;
+mod node;
 mod records;
 
 use apiserver::auth::User;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use compare::{Placeholders, differences, folded};
+pub use records::Counts;
 
 /// How long a line may take in virtual time, in seconds.
 const PATIENCE_S: u64 = 900;
@@ -26,6 +28,9 @@ const PATIENCE_S: u64 = 900;
 /// which is not recorded. Where something is under way meanwhile, what the next command sees depends on it, so the
 /// shortest of these after which the recorded output is seen is taken; the first if there is none.
 const PAUSES_MS: [u64; 10] = [100, 50, 150, 20, 200, 10, 75, 125, 250, 300];
+
+/// By how much later a command may be tried than the recording says that it began: the time it took to start.
+const LATER_MS: [u64; 3] = [0, 200, 500];
 
 /// A gap between two recorded commands that is longer than this, in seconds, is a wait that the recording does not show.
 const UNSEEN_S: i64 = 5;
@@ -46,6 +51,8 @@ pub struct Report {
     pub name: String,
     /// Differences in words, none if it passed.
     pub differences: Vec<String>,
+    /// What else was compared.
+    pub counts: Counts,
 }
 
 /// The cases of a directory in the order of its `INDEX.tsv`.
@@ -64,9 +71,9 @@ pub fn cases(dir: &Path) -> std::io::Result<Vec<Case>> {
     let mut keys = std::collections::BTreeMap::new();
     for c in &all {
         let time = if c.name.ends_with("-setup") { String::new() } else { latest_time(&c.dir) };
-        key = match (group(&c.name) == key.0, time.is_empty()) {
+        key = match (group(c) == key.0, time.is_empty()) {
             (true, true) => key,
-            _ => (group(&c.name).to_owned(), time),
+            _ => (group(c).to_owned(), time),
         };
         // What others of the letter build on comes before them.
         keys.insert(c.name.clone(), (key.clone(), !c.name.ends_with("-setup")));
@@ -90,7 +97,7 @@ fn latest_time(dir: &Path) -> String {
 }
 
 /// The world that the cases ran on, with a case's files in the working directory.
-fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws) -> World {
+fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws, on: Option<&Case>) -> World {
     let mut setup = Setup::fake(3);
     // The clock is the recording's.
     setup.settings.epoch = Epoch(first.map_or(1_795_554_845, |t| t - 4) - phase.as_secs() as i64);
@@ -109,11 +116,17 @@ fn world(seed: Seed, phase: Duration, first: Option<i64>, draws: &Draws) -> Worl
     setup.files.push(("/case/ca.crt".into(), apiserver::CLUSTER_CA.as_bytes().to_vec()));
     setup.settings.names = draws.names.iter().map(|(b, s)| (b.into(), s.into())).collect();
     draws.tosses.iter().for_each(|(ns, pod, node)| setup.tosses.add(ns, pod, node));
+    if let Some(c) = on {
+        setup.nodes.push(node::setup(&c.dir));
+    }
     let mut w = World::new(seed, setup);
     if let Some(texts) = texts() {
         w.set_texts(texts);
     }
     w.run_until(Instant::from_secs(3) + phase);
+    if let Some(c) = on {
+        node::prepare(&mut w, c);
+    }
     w
 }
 
@@ -129,10 +142,10 @@ fn kubeconfig(user: &str, token: &str) -> String {
 }
 
 /// Groups of cases that share a cluster: those of one first letter that build on each other.
-fn group(name: &str) -> &str {
-    match name.chars().next() {
-        Some('a' | 'b' | 'c') => &name[..1],
-        _ => name,
+fn group(c: &Case) -> &str {
+    match c.name.get(..2) {
+        Some("a-" | "b-" | "c-") if !node::is(&c.dir) => &c.name[..1],
+        _ => &c.name,
     }
 }
 
@@ -149,15 +162,17 @@ const PHASE: Duration = Duration::from_millis(1_900);
 pub fn run(cases: &[Case], hopeless: impl Fn(&Case) -> bool, mut done: impl FnMut(&Report)) {
     let mut i = 0;
     while i < cases.len() {
-        let g = group(&cases[i].name);
-        let n = cases[i..].iter().take_while(|c| group(&c.name) == g).count();
+        let g = group(&cases[i]);
+        let n = cases[i..].iter().take_while(|c| group(c) == g).count();
         let all = &cases[i..i + n];
         let draws = draws::read(all.iter().map(|c| c.dir.as_path()));
         let began = all.iter().filter_map(|c| first_time(&c.dir)).min();
+        let on = all.first().filter(|c| n == 1 && node::is(&c.dir));
         let mut first: Vec<Report> = Vec::new();
-        let alone = n == 1 && !hopeless(&all[0]);
+        // What a real kubelet does takes long to run; its recordings say when commands ran.
+        let alone = n == 1 && !hopeless(&all[0]) && on.is_none();
         for (i, seed) in SEEDS[..if alone { SEEDS.len() } else { 1 }].iter().enumerate() {
-            let mut w = world(Seed(*seed), PHASE * i as u32, began, &draws);
+            let mut w = world(Seed(*seed), PHASE * i as u32, began, &draws, on);
             let reports: Vec<Report> = all.iter().map(|c| run_case(c, &mut w)).collect();
             let passed = reports.iter().all(|r| r.differences.is_empty());
             if passed || first.is_empty() {
@@ -239,32 +254,47 @@ pub fn commands(text: &str) -> Vec<String> {
 }
 
 fn run_case(c: &Case, w: &mut World) -> Report {
-    let fail = |m: &str| Report { name: c.name.clone(), differences: vec![m.to_owned()] };
+    let fail =
+        |m: &str| Report { name: c.name.clone(), differences: vec![m.to_owned()], counts: Counts::default() };
     let Ok(cmd) = fs::read_to_string(c.dir.join("cmd.txt")) else { return fail("no cmd.txt") };
     let Ok(expected) = fs::read_to_string(c.dir.join("output.txt")) else { return fail("no output.txt") };
     let lines = commands(&cmd);
+    let (expected, times) = node::without_times(&expected);
     let expected = transcript(&lines, &expected);
     for (path, bytes) in files_of(c) {
         w.put_file(&path, &bytes);
     }
     prepare(w, &lines);
-    for (path, _) in files_of(c).iter().filter(|(_, b)| b.starts_with(b"#!")) {
-        run_line(w, &format!("chmod +x {path}"));
-    }
     let mut got: Vec<Entry> = Vec::new();
+    let mut named = lines.iter().map(|l| draws::namespace_of(l));
+    let mut namespace = named.find(|n| *n != "default").unwrap_or("default").to_owned();
+    if node::is(&c.dir) {
+        namespace = node::namespace(c);
+    }
+    let began = w.now();
+    let mut states = records::States::new(w, &c.dir, &namespace);
+    for (path, _) in files_of(c).iter().filter(|(_, b)| b.starts_with(b"#!")) {
+        run_line(w, &format!("chmod +x {path}"), &mut states);
+    }
     let settle = settling_time(&c.dir);
-    let mut moments = if group(&c.name) == c.name { moments::of(&expected) } else { Vec::new() };
+    let mut moments = if group(c) == c.name { moments::of(&expected) } else { Vec::new() };
     if moments.first().copied().flatten().is_none() {
         // The clock is not the recording's.
         moments.clear();
     }
     for (i, line) in lines.iter().enumerate() {
-        let mut first: Option<(World, Entry)> = None;
+        let mut first: Option<(World, records::States, Entry)> = None;
         let mut found = None;
-        for ms in PAUSES_MS {
+        let timed = times.len() == lines.len();
+        for ms in if timed { &LATER_MS[..] } else { &PAUSES_MS[..] } {
             let mut trial = w.clone();
-            let pause = Duration::from_millis(ms);
+            let mut seen = states.clone();
+            let pause = Duration::from_millis(*ms);
             match i {
+                // The recording says when.
+                _ if timed => {
+                    trial.run_until(began + times[i] + pause);
+                }
                 0 => {}
                 // Cases of these letters waited for the namespace's ServiceAccount after their first command.
                 1 if lines[0].starts_with("kubectl create ns ") => {
@@ -279,35 +309,37 @@ fn run_case(c: &Case, w: &mut World) -> Report {
                     trial.run_for(Duration::from_secs((at - now - 1) as u64));
                 }
             }
-            let entry = run_line(&mut trial, line);
+            let entry = run_line(&mut trial, line, &mut seen);
             got.push(entry);
             let until = &expected[..expected.len().min(i + 1)];
             let same = differences(until, &got).iter().all(|(at, _)| *at != i);
             let Some(entry) = got.pop() else { break };
             if same || i == 0 {
-                found = Some((trial, entry));
+                found = Some((trial, seen, entry));
                 break;
             }
-            first.get_or_insert((trial, entry));
+            first.get_or_insert((trial, seen, entry));
         }
-        let Some((then, entry)) = found.or(first) else { break };
-        *w = then;
+        let Some((then, seen, entry)) = found.or(first) else { break };
+        (*w, states) = (then, seen);
         got.push(entry);
         dead_nodes(w, line);
     }
     w.run_for(Duration::from_millis(PAUSES_MS[0]));
     let mut found: Vec<String> = differences(&expected, &got).into_iter().map(|(_, d)| d).collect();
-    found.extend(records::differences(c, w));
-    Report { name: c.name.clone(), differences: found }
+    let mut counts = Counts::default();
+    found.extend(records::differences(c, &namespace, w, &states, &mut counts));
+    Report { name: c.name.clone(), differences: found, counts }
 }
 
 /// Runs a line to its end, or as long as patience lasts.
-fn run_line(w: &mut World, line: &str) -> Entry {
+fn run_line(w: &mut World, line: &str, states: &mut records::States) -> Entry {
     let job = w.next_job();
     w.command(Command::Run { job, line: line.to_owned(), stdin: String::new() });
     let until = w.now() + Duration::from_secs(PATIENCE_S);
     loop {
         w.run_for(Duration::from_millis(20));
+        states.poll(w);
         if w.job(job).is_some_and(|(_, code)| code.is_some()) || w.now() >= until {
             break;
         }

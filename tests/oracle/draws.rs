@@ -27,6 +27,8 @@ struct Found {
     names: Vec<((String, String), usize)>,
     /// Bindings whose order is that of the scheduler.
     bound: Vec<(String, String, String)>,
+    /// Pods in the order in which the scheduler took them up.
+    tried: Vec<String>,
     /// Pods seen on nodes.
     seen: BTreeMap<(String, String), Vec<String>>,
 }
@@ -51,10 +53,7 @@ pub fn read<'a>(dirs: impl Iterator<Item = &'a Path>) -> Draws {
             f.words(&e.output, i);
             f.nodes(namespace_of(&e.line), &e.output);
         }
-        {
-            let file = "object.json";
-            f.nodes("", &fs::read_to_string(dir.join(file)).unwrap_or_default());
-        }
+        f.nodes("", &fs::read_to_string(dir.join("object.json")).unwrap_or_default());
     }
     f.draws()
 }
@@ -83,10 +82,16 @@ impl Found {
                 (w.next().unwrap_or(""), w.nth(1).unwrap_or(""))
             } else if line.contains("Successfully bound pod to node") {
                 (quoted(" pod=\""), quoted(" node=\""))
+            } else if line.contains("Attempting to schedule pod") {
+                (quoted(" pod=\""), "")
             } else {
                 continue;
             };
             let Some((ns, pod)) = pod.split_once('/') else { continue };
+            if node.is_empty() {
+                self.tried.push(pod.to_owned());
+                continue;
+            }
             let b = (ns.to_owned(), pod.to_owned(), node.trim_end_matches(['"', ',']).to_owned());
             if ordered && !self.bound.contains(&b) {
                 self.bound.push(b);
@@ -154,7 +159,9 @@ impl Found {
     fn draws(self) -> Draws {
         let place = |((base, suffix), command): &((String, String), usize)| {
             let name = format!("{base}{suffix}");
-            let order = self.bound.iter().position(|(_, p, _)| *p == name).unwrap_or(usize::MAX);
+            let tried = self.tried.iter().position(|p| *p == name);
+            let bound = self.bound.iter().position(|(_, p, _)| *p == name);
+            let order = tried.or(bound).unwrap_or(usize::MAX);
             let node = self.seen.iter().find(|((_, p), _)| *p == name).and_then(|(_, n)| n.first().cloned());
             (order, *command, node)
         };

@@ -25,7 +25,9 @@ fn main() -> ExitCode {
     let known = known_failures(&dir);
     let (mut passed, mut failed, mut wrong) = (0, 0, Vec::new());
     let listed = |c: &oracle::Case| only.is_empty() && known.contains(&c.name);
+    let mut counts = oracle::Counts::default();
     oracle::run(&cases, listed, |r| {
+        counts.add(&r.counts);
         let listed = known.contains(&r.name);
         if r.differences.is_empty() {
             passed += 1;
@@ -52,6 +54,14 @@ fn main() -> ExitCode {
     });
     for w in &wrong {
         println!("{w}");
+    }
+    for (what, (n, same)) in [
+        ("objects", counts.objects),
+        ("lists of events", counts.events),
+        ("pods' scores", counts.scores),
+        ("sequences of states", counts.sequences),
+    ] {
+        println!("{what}: {n} compared, {same} equal");
     }
     println!("score: {passed} of {}", passed + failed);
     println!("{passed} passed, {failed} failed");

@@ -165,6 +165,8 @@ pub struct KubeletCall {
     pub query: Vec<(SmolStr, String)>,
     /// What follows `proxy/` in the path.
     pub path: String,
+    /// For proxies, the port as the path names it, "" for the first one.
+    pub port: SmolStr,
     /// The request, for proxies.
     pub request: Option<Box<Request>>,
 }

@@ -6,7 +6,7 @@ use crate::request::{self, PatchType, Path, decode_body, parse_path};
 use crate::{KubeletCall, Op, Options, Outcome, Registry, ResId, Status, Store, Verb};
 use api::selector::FieldSelector;
 use api::wire::{Body, Method, Request, Response};
-use api::{SmolStr, Value};
+use api::{SmolStr, Value, gofmt};
 use sim::{Cause, Epoch, Instant, Seed, Stream};
 use std::sync::Arc;
 
@@ -367,16 +367,30 @@ impl ApiServer {
 
     fn kubelet_call(&mut self, op: &Op, rest: &str, req: &Request) -> Result<Outcome, Status> {
         let r = self.registry.get(op.res).clone();
+        // `[scheme:]name[:port]`
+        let parts: Vec<&str> = if op.sub == "proxy" { op.name.split(':').collect() } else { vec![&op.name] };
+        let (name, port) = match parts.as_slice() {
+            [name] => (*name, ""),
+            [name, port] | ["http" | "https" | "", name, port] => (*name, *port),
+            _ => {
+                return Err(Status::bad_request(format!(
+                    "invalid {} request {}",
+                    r.plural,
+                    gofmt::quote(&op.name)
+                )));
+            }
+        };
         let object = self
             .store
-            .get(r.storage, &op.namespace, &op.name)
-            .ok_or_else(|| Status::not_found(&r.group, &r.plural, &op.name))?
+            .get(r.storage, &op.namespace, name)
+            .ok_or_else(|| Status::not_found(&r.group, &r.plural, name))?
             .clone();
         Ok(Outcome::Kubelet(KubeletCall {
             what: op.sub.clone(),
             object,
             query: op.options.query.clone(),
             path: rest.to_owned(),
+            port: port.into(),
             request: (op.sub == "proxy").then(|| Box::new(req.clone())),
         }))
     }

@@ -5,6 +5,7 @@
 //! clone gives the same history to the bit.
 
 mod command;
+mod dial;
 pub mod fidelity;
 mod history;
 mod host;

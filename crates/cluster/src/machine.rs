@@ -37,6 +37,8 @@ pub struct NodeSetup {
     pub pods: Ipv4Addr,
     /// Whether it is tainted and labelled as the control plane.
     pub control_plane: bool,
+    /// Images that its disk holds before anything was pulled, beside those of every node.
+    pub images: Vec<SmolStr>,
 }
 
 /// A machine with a kubelet and a kube-proxy.
@@ -148,8 +150,10 @@ impl Site {
         };
         let cluster: Cidr = CLUSTER_CIDR.parse().map_err(|_| net::Errno::EINVAL)?;
         let chance = seed.stream(&format!("kube-proxy/{}", n.name));
+        let images: Vec<&str> =
+            PRELOADED.iter().copied().chain(n.images.iter().map(SmolStr::as_str)).collect();
         Ok(Machine {
-            kubelet: Kubelet::new(seed, api, place, runtime, &PRELOADED),
+            kubelet: Kubelet::new(seed, api, place, runtime, &images),
             proxy: Proxy::new(api, ns, config, cluster, chance),
             space,
             on: true,

@@ -1,15 +1,20 @@
-//! Conversations that the API server hands to a kubelet: exec, attach, logs.
+//! Conversations that the API server hands to a kubelet, exec, attach, logs, port-forward, or holds itself with a pod:
+//! proxies.
 //!
 //! Models: the kubelet's streaming server and `containerLogs`. What it says of a container that cannot be reached is in
 //! the words of the kubelet and of the API server's proxy.
 
+use crate::dial::{self, Dial, Proxied};
 use crate::machine::Site;
-use api::wire::{Body, Message, Response};
+use crate::streams::Reply;
+use api::wire::{Body, Message, Method, Response};
 use api::{SmolStr, Value, obj};
 use apiserver::{KubeletCall, Status};
+use net::{NsId, SocketId};
 use node::runtime::{Log, LogLine, Wires, exit_code};
 use shell::kernel::{Gpid, PipeId, TtyId};
 use sim::{Cause, Epoch, Instant};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 /// An open conversation with a kubelet.
@@ -45,6 +50,15 @@ enum Target {
     },
     /// Nothing but an end.
     Failed(Value),
+    /// A connection into a pod's network namespace: its port, and the pod for messages.
+    Forward {
+        dial: Dial,
+        port: u16,
+        pod: SmolStr,
+        uid: SmolStr,
+    },
+    /// A request to a pod; the answer's head is all that it gives.
+    Proxy(Box<Proxied>),
     Log {
         uid: SmolStr,
         container: SmolStr,
@@ -59,8 +73,8 @@ enum Target {
 pub(crate) enum Begun {
     /// An answer without a conversation.
     Done(Response),
-    /// The head of a conversation.
-    Open(Response, Session),
+    /// The head of a conversation, if it is known already.
+    Open(Option<Response>, Session),
 }
 
 fn fail(s: Status) -> Begun {
@@ -134,12 +148,11 @@ pub(crate) fn begin(
     epoch: Epoch,
     addresses: &dyn Fn(&str) -> String,
 ) -> Begun {
-    if !matches!(call.what.as_str(), "exec" | "attach" | "log") {
-        return fail(internal(format!("{} through the API server is not modelled", call.what)));
-    }
     let pod = &call.object;
     let container = match container_of(call) {
         Ok(c) => c,
+        // A port belongs to the pod.
+        Err(_) if call.what == "portforward" => SmolStr::default(),
         Err(s) => return fail(s),
     };
     let node = pod.at(&["spec", "nodeName"]).text();
@@ -171,6 +184,7 @@ pub(crate) fn begin(
     match call.what.as_str() {
         "log" => log(site, host, call, &container, now, epoch),
         "exec" => exec(site, host, call, &container),
+        "portforward" => forward(site, host, call),
         _ => attach(site, host, call, &container),
     }
 }
@@ -247,7 +261,7 @@ fn log(site: &Site, host: usize, call: &KubeletCall, container: &str, now: Insta
     let position = log.end();
     let (uid, container) = (pod.uid().into(), container.into());
     let target = Target::Log { uid, container, first: text, last: log, position, stamps };
-    Begun::Open(head, Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
+    Begun::Open(Some(head), Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
 }
 
 fn exec(site: &mut Site, host: usize, call: &KubeletCall, container: &str) -> Begun {
@@ -283,18 +297,20 @@ fn exec(site: &mut Site, host: usize, call: &KubeletCall, container: &str) -> Be
                 (None, None) => return fail(Status::internal("no streams")),
             };
             Begun::Open(
-                upgraded(),
+                Some(upgraded()),
                 Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) },
             )
         }
         Err(e) => {
+            // What tells one exec from another: its process and its command.
+            let id = sim::Seed(n as u64).stream(&argv.join(" ")).bits();
             let s = internal(format!(
                 "error executing command in container: failed to exec in container: failed to start \
-                 exec \"{n:064x}\": OCI runtime exec failed: exec failed: unable to start container process: {e}: unknown"
+                 exec \"{id:064x}\": OCI runtime exec failed: exec failed: unable to start container process: {e}: unknown"
             ));
             let target = Target::Failed(internal(s.message).to_value());
             Begun::Open(
-                upgraded(),
+                Some(upgraded()),
                 Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) },
             )
         }
@@ -318,7 +334,56 @@ fn attach(site: &mut Site, host: usize, call: &KubeletCall, container: &str) -> 
         .find(|c| c.get("name").text() == container)
         .is_some_and(|c| c.get("stdinOnce").is_true());
     let target = Target::Attach { uid: uid.into(), container: container.into(), n, tty, once };
-    Begun::Open(upgraded(), Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
+    Begun::Open(Some(upgraded()), Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
+}
+
+/// Connects to a port of a pod as a process in it would. Models: containerd's `portForward`.
+fn forward(site: &mut Site, host: usize, call: &KubeletCall) -> Begun {
+    let Some(m) = site.machines.get(host - 1) else { return fail(Status::internal("no such node")) };
+    let (pod, uid) = (call.object.name(), call.object.uid());
+    let Some(port) = param(call, "ports").parse::<u16>().ok().filter(|p| *p > 0) else {
+        return fail(Status::bad_request("you must specify at least 1 port"));
+    };
+    let Some(ns) = m.kubelet.network_of(uid) else {
+        return fail(internal(format!(
+            "unable to upgrade connection: pod not found (\"{pod}_{}\")",
+            call.object.namespace()
+        )));
+    };
+    let to = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let target = match Dial::open(&mut site.net, ns, to) {
+        Ok(dial) => Target::Forward { dial, port, pod: pod.into(), uid: uid.into() },
+        Err(e) => Target::Failed(internal(not_forwarded(port, pod, uid, &e)).to_value()),
+    };
+    Begun::Open(Some(upgraded()), Session { host, since: Instant::ZERO, target, input: (Vec::new(), false) })
+}
+
+fn not_forwarded(port: u16, pod: &str, uid: &str, why: &str) -> String {
+    let space = format!("/var/run/netns/cni-{uid}");
+    let why = why.replacen("dial tcp ", "dial tcp4 ", 1);
+    format!(
+        "error forwarding port {port} to pod {pod}, uid : failed to execute portforward in network namespace \
+         \"{space}\": failed to connect to localhost:{port} inside namespace \"{space}\", IPv4: {why} IPv6 dial tcp6: \
+         address localhost: no suitable address"
+    )
+}
+
+/// Passes a request on from the API server's node, `host`, to an address.
+pub(crate) fn proxy(site: &mut Site, host: usize, call: &KubeletCall, to: SocketAddr) -> Begun {
+    let Some(req) = &call.request else { return fail(Status::internal("no request")) };
+    let ns = site.machines.get(host - 1).filter(|m| m.on).map(|m| m.kubelet.ns);
+    let Some(ns) = ns else {
+        return Begun::Done(dial::unreachable(&format!("dial tcp {to}: connect: no route to host")));
+    };
+    match Dial::open(&mut site.net, ns, to) {
+        Ok(d) => {
+            let method = if req.method == Method::Get { "GET" } else { req.method.as_str() };
+            let target = Target::Proxy(Box::new(Proxied::new(d, method)));
+            let input = (dial::request_bytes(req, &call.path, to), false);
+            Begun::Open(None, Session { host, since: Instant::ZERO, target, input })
+        }
+        Err(e) => Begun::Done(dial::unreachable(&e)),
+    }
 }
 
 fn success() -> Value {
@@ -354,8 +419,23 @@ impl Session {
         }
     }
 
+    /// Whether a socket is this conversation's.
+    pub fn owns(&self, ns: NsId, socket: SocketId) -> bool {
+        let dial = match &self.target {
+            Target::Forward { dial, .. } => dial,
+            Target::Proxy(p) => &p.dial,
+            _ => return false,
+        };
+        (dial.ns, dial.socket) == (ns, socket)
+    }
+
     /// The client is gone.
     pub fn hang_up(&self, site: &mut Site) {
+        match &self.target {
+            Target::Forward { dial, .. } => return dial.close(&mut site.net),
+            Target::Proxy(p) => return p.dial.close(&mut site.net),
+            _ => {}
+        }
         let Some(m) = site.machines.get_mut(self.host - 1) else { return };
         let kubelet = &mut Arc::make_mut(m).kubelet;
         match self.target {
@@ -365,8 +445,24 @@ impl Session {
         }
     }
 
-    /// Passes on what there is, after the machine's turn. Gives messages and whether the conversation goes on.
-    pub fn pump(&mut self, site: &mut Site, epoch: Epoch) -> (Vec<Message>, bool) {
+    /// Passes on what there is, after the machine's turn. Gives what to say and whether the conversation goes on.
+    pub fn pump(&mut self, site: &mut Site, epoch: Epoch) -> (Vec<Reply>, bool) {
+        if let Target::Proxy(p) = &mut self.target {
+            let answer = p.pump(&mut site.net, &mut self.input.0);
+            if answer.is_some() {
+                p.dial.close(&mut site.net);
+            }
+            let goes_on = answer.is_none();
+            return (answer.into_iter().map(|r| Reply::Head(Box::new(r))).collect(), goes_on);
+        }
+        let (messages, goes_on) = self.pump_messages(site, epoch);
+        (messages.into_iter().map(Reply::Message).collect(), goes_on)
+    }
+
+    fn pump_messages(&mut self, site: &mut Site, epoch: Epoch) -> (Vec<Message>, bool) {
+        if let Target::Forward { dial, port, pod, uid } = &mut self.target {
+            return pump_forward(&mut site.net, dial, &mut self.input, |e| not_forwarded(*port, pod, uid, e));
+        }
         let Some(m) = site.machines.get_mut(self.host - 1) else { return (Vec::new(), false) };
         let machine = Arc::make_mut(m);
         if !machine.on || !machine.kubelet.online {
@@ -381,6 +477,7 @@ impl Session {
         };
         let (rest, ends) = &mut self.input;
         match &mut self.target {
+            Target::Forward { .. } | Target::Proxy(_) => {}
             Target::Failed(s) => {
                 out.push(Message::Status(core::mem::take(s)));
                 return (out, false);
@@ -454,4 +551,35 @@ impl Session {
         }
         (out, true)
     }
+}
+
+/// Moves a forwarded connection on: data on channel 0, what went wrong on channel 1.
+fn pump_forward(
+    net: &mut net::Net,
+    dial: &mut Dial,
+    (rest, ends): &mut (Vec<u8>, bool),
+    failed: impl Fn(&str) -> String,
+) -> (Vec<Message>, bool) {
+    match dial.connected(net) {
+        Err(e) => {
+            dial.close(net);
+            return (vec![Message::Data(1, failed(&e).into_bytes().into())], false);
+        }
+        Ok(false) => return (Vec::new(), true),
+        Ok(true) => {}
+    }
+    dial.write(net, rest, *ends);
+    let (got, ended) = dial.read(net);
+    let mut out = Vec::new();
+    if !got.is_empty() {
+        out.push(Message::Data(0, got.into()));
+    }
+    if ended {
+        out.push(Message::Close(0));
+    }
+    if dial.over() {
+        dial.close(net);
+        return (out, false);
+    }
+    (out, true)
 }

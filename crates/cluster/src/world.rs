@@ -87,6 +87,7 @@ impl Setup {
             ip: [192, 168, 0, 10 + n].into(),
             pods: [10, 244, n, 0].into(),
             control_plane: n == 0,
+            images: Vec::new(),
         };
         let nodes = vec![node(0, "control-plane"), node(1, "worker-1"), node(2, "worker-2")];
         let mut setup = Setup { nodes, ..Setup::default() };
@@ -164,7 +165,8 @@ impl World {
         let kinds = Kinds::new(&api.registry);
         let manager = Manager::new(seed, &api, controllers::all(&kinds));
         let scheduler = Scheduler::new(seed, &api, setup.control_plane(), setup.tosses.clone());
-        if !setup.nodes.is_empty() {
+        // Nodes beside a control plane that is elsewhere have its DNS, if any, elsewhere too.
+        if setup.nodes.iter().any(|n| n.control_plane) {
             machine::install_dns(&mut api, now);
         }
         let site = Site::new(seed, &api, &setup);
@@ -373,8 +375,9 @@ impl World {
         for r in ready {
             let handles = self.site.sockets.ready(&[r]);
             if handles.is_empty() {
-                // No process: a probe's socket in a node's own namespace.
-                if let Some(i) = self.site.host_of_ns(r.0) {
+                // No process: a forwarded connection, or a probe's socket in a node's own namespace.
+                let session = self.sessions.values().find(|s| s.owns(r.0, r.1)).map(|s| s.host);
+                if let Some(i) = session.or_else(|| self.site.host_of_ns(r.0)) {
                     self.wake(Part::Host(i), self.now);
                 }
             }
@@ -463,8 +466,8 @@ impl World {
         }
         let next = m.kubelet.run(now, &mut self.api, &mut site.net, &mut site.sockets);
         self.take_calls(i);
-        let again = self.pump_sessions(i);
-        if again { Some(now) } else { next }
+        let sessions = self.pump_sessions(i);
+        [next, sessions].into_iter().flatten().min()
     }
 
     fn run_proxy(&mut self, i: usize) -> Option<Instant> {

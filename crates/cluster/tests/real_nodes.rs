@@ -68,3 +68,33 @@ fn a_web_server_answers_through_a_service() {
     let out = ok(&mut w, "kubectl get pods");
     eprintln!("{out}");
 }
+
+#[test]
+fn connections_are_forwarded_and_proxied() {
+    let mut w = world();
+    ok(&mut w, "kubectl run kubia --image=luksa/kubia:v1 --port=8080 && kubectl expose pod kubia");
+    ok(&mut w, "kubectl wait --for=condition=Ready pod/kubia && sleep 2");
+    let out = ok(
+        &mut w,
+        "kubectl port-forward kubia 8888:8080 > /tmp/log & sleep 1; curl -s localhost:8888; curl -s localhost:8888; kill %1; cat /tmp/log",
+    );
+    assert_eq!(
+        out,
+        "You've hit kubia\nYou've hit kubia\nForwarding from 127.0.0.1:8888 -> 8080\nHandling connection for 8888\nHandling connection for 8888\n"
+    );
+    let (out, _) = sh(
+        &mut w,
+        "kubectl port-forward kubia 9999 2>&1 & sleep 1; curl -s localhost:9999; sleep 1; kill %1",
+    );
+    assert!(out.contains("IPv4: dial tcp4 127.0.0.1:9999: connect: connection refused"), "{out}");
+    for path in ["pods/kubia", "pods/kubia:8080", "services/kubia", "services/http:kubia:8080"] {
+        let out = ok(&mut w, &format!("kubectl get --raw /api/v1/namespaces/default/{path}/proxy/"));
+        assert_eq!(out, "You've hit kubia\n", "{path}");
+    }
+    let (out, code) = sh(&mut w, "kubectl get --raw /api/v1/namespaces/default/pods/kubia:1/proxy/");
+    let refused = "connect: connection refused\n";
+    assert!(out.starts_with(
+        "Error from server (ServiceUnavailable): error trying to reach service: dial tcp 10.244."
+    ));
+    assert!(out.ends_with(refused) && code == 1, "{out}");
+}

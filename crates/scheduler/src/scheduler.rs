@@ -3,7 +3,7 @@
 use crate::attempt::{TieBreak, Verdict, attempt};
 use crate::cache::{Cache, NodeInfo, PodInfo};
 use crate::events::Recorder;
-use crate::plugins::Lookup;
+use crate::plugins::{Lookup, volumes as plugins_volumes};
 use crate::preempt::preempt;
 use crate::queue::{Key, Queue};
 use api::{SmolStr, Value, obj};
@@ -39,6 +39,8 @@ pub struct Scheduler {
     queue: Queue,
     causes: OrdMap<Key, Cause>,
     recorder: Recorder,
+    /// Pods whose node is known and whose claims are being bound.
+    binding: OrdMap<Key, (SmolStr, Arc<PodInfo>)>,
     chance: Stream,
     start: usize,
     tosses: TieBreak,
@@ -106,6 +108,7 @@ impl Scheduler {
             queue: Queue::default(),
             causes: OrdMap::new(),
             recorder: Recorder::new(seed, host),
+            binding: OrdMap::new(),
             chance: seed.stream(NAME),
             start: 0,
             tosses,
@@ -127,6 +130,7 @@ impl Scheduler {
     /// Takes delivered watch events and tries one pod. Gives the time at which it wants to run again.
     pub fn run(&mut self, now: Instant, api: &mut ApiServer) -> Option<Instant> {
         self.deliver(now, api);
+        self.finish_bindings(now, api);
         if self.busy_until <= now {
             self.queue.flush_stale(now);
             if let Some(key) = self.queue.pop(now) {
@@ -205,6 +209,7 @@ impl Scheduler {
         if new.is_null() || done {
             self.queue.remove(&key);
             self.causes.remove(&key);
+            self.binding.remove(&key);
             if self.cache.has(&uid) {
                 self.cache.take_away(&uid);
                 self.queue.move_all(now);
@@ -296,12 +301,83 @@ impl Scheduler {
         if verdict.chosen.is_empty() {
             self.fail(&mut client, key, &pod, &info, &nodes, &lookup, &mut verdict, now);
         } else {
-            self.bind(&mut client, key, &pod, info, &verdict.chosen.clone());
+            let node = verdict.chosen.clone();
+            if plugins_volumes::waiting(&lookup).next().is_some() {
+                self.bind_volumes(&mut client, key, &lookup, info, &node);
+            } else {
+                self.bind(&mut client, key, &pod, info, &node);
+            }
         }
         self.chance = chance;
         self.verdicts.push_back((now, verdict));
         if self.verdicts.len() > VERDICTS_MAX {
             self.verdicts.pop_front();
+        }
+    }
+
+    /// Gives a pod's claims their volumes on its node, or asks for such; the pod is bound when they are. Models: the
+    /// VolumeBinding plugin's `PreBind`.
+    fn bind_volumes(
+        &mut self,
+        client: &mut Client<'_>,
+        key: &Key,
+        lookup: &Lookup,
+        info: Arc<PodInfo>,
+        node: &SmolStr,
+    ) {
+        let on = self.cache.nodes().find(|n| n.name() == node).map(|n| n.node.clone()).unwrap_or_default();
+        for (claim, volume) in plugins_volumes::choose(lookup, &on).unwrap_or_default() {
+            let done = match volume {
+                Some(v) => {
+                    let mut v = v.clone();
+                    let reference = obj!({
+                        "kind": "PersistentVolumeClaim", "namespace": claim.namespace(), "name": claim.name(),
+                        "uid": claim.uid(), "apiVersion": "v1",
+                        "resourceVersion": claim.at(&["metadata", "resourceVersion"])
+                    });
+                    v.set(&["spec", "claimRef"], reference);
+                    v.set(&["metadata", "annotations", "pv.kubernetes.io/bound-by-controller"], "yes");
+                    client.aside(|c| c.update(self.ids.volumes, v))
+                }
+                None => {
+                    let mut c = claim.clone();
+                    c.set(&["metadata", "annotations", "volume.kubernetes.io/selected-node"], node);
+                    client.aside(|x| x.update(self.ids.claims, c))
+                }
+            };
+            if done.is_err() {
+                // Someone else was faster: the pod is tried again.
+                self.queue.put_back(key, client.now, client.now);
+                self.queue.move_one(key, client.now);
+                return;
+            }
+        }
+        self.cache.place(node, info.clone());
+        self.binding.insert(key.clone(), (node.clone(), info));
+    }
+
+    /// Binds the pods whose claims are all bound by now.
+    fn finish_bindings(&mut self, now: Instant, api: &mut ApiServer) {
+        for (key, (node, info)) in self.binding.clone() {
+            let Some(pod) = self.object(self.pods, &key.0, &key.1).cloned() else { continue };
+            let lookup = self.lookup(&pod);
+            if plugins_volumes::waiting(&lookup).next().is_some() {
+                continue;
+            }
+            self.binding.remove(&key);
+            let cause = self.causes.get(&key).copied().unwrap_or(Cause::NONE);
+            let (identity, mut chance) = (self.identity.clone(), self.chance.clone());
+            let mut client = Client {
+                api,
+                identity: &identity,
+                now,
+                cause,
+                chance: &mut chance,
+                latency: Latency::DEFAULT,
+                batch: None,
+            };
+            self.bind(&mut client, &key, &pod, info, &node);
+            self.chance = chance;
         }
     }
 

@@ -3,11 +3,16 @@
 use super::{DELIVERY, Event, Heard, OUTSIDE, Part, REQUEST, World};
 use crate::session::{self, Begun};
 use crate::streams::{Conversation, Open, Reply};
+use api::Value;
 use api::wire::{Body, Message, Request, Response};
-use apiserver::Outcome;
+use apiserver::{Outcome, Status};
 use shell::kernel::RpcEvent;
 use sim::{Cause, Instant};
+use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// The host that runs the API server: the first machine.
+const API_HOST: usize = 1;
 
 impl World {
     /// Takes what a host's processes say to the API server.
@@ -23,19 +28,25 @@ impl World {
         }
     }
 
-    /// Moves the conversations with a node's kubelet on; whether there was anything to say.
-    pub(super) fn pump_sessions(&mut self, host: usize) -> bool {
+    /// Moves the conversations with a node's kubelet on; when they want to go on without news from elsewhere.
+    pub(super) fn pump_sessions(&mut self, host: usize) -> Option<Instant> {
         let open: Vec<Conversation> =
             self.sessions.iter().filter(|(_, s)| s.host == host).map(|(c, _)| *c).collect();
-        let mut any = false;
+        let mut next: Option<Instant> = None;
         for c in open {
-            let Some(s) = self.sessions.get(&c).filter(|s| s.since <= self.now) else { continue };
+            let Some(s) = self.sessions.get(&c) else { continue };
+            if s.since > self.now {
+                next = Some(next.map_or(s.since, |n| n.min(s.since)));
+                continue;
+            }
             let mut s = (**s).clone();
             let (messages, goes_on) = s.pump(Arc::make_mut(&mut self.site), self.setup.settings.epoch);
-            any |= !messages.is_empty();
+            if !messages.is_empty() {
+                next = Some(self.now);
+            }
             let at = self.now + DELIVERY.0;
-            for m in messages {
-                self.queue.push(at, Event::Reply(c, Reply::Message(m)));
+            for reply in messages {
+                self.queue.push(at, Event::Reply(c, reply));
             }
             if goes_on {
                 self.sessions.insert(c, Arc::new(s));
@@ -44,18 +55,25 @@ impl World {
                 self.sessions.remove(&c);
             }
         }
-        any
+        next
     }
 
     /// Hands a request to a kubelet and answers with what comes of it.
     pub(super) fn kubelet_call(&mut self, c: Conversation, call: &apiserver::KubeletCall, at: Instant) {
-        let site = Arc::make_mut(&mut self.site);
-        let begun = session::begin(site, call, self.now, self.setup.settings.epoch, &|node| {
-            let nodes = self.api.resource("", "nodes").and_then(|r| self.api.store.get(r, "", node));
-            nodes.map_or_else(String::new, |n| {
-                n.at(&["status", "addresses", "0", "address"]).text().to_owned()
+        let begun = if call.what == "proxy" {
+            match self.proxy_target(call) {
+                Ok(to) => session::proxy(Arc::make_mut(&mut self.site), API_HOST, call, to),
+                Err(s) => Begun::Done(Response::object(s.code, s.to_value())),
+            }
+        } else {
+            let site = Arc::make_mut(&mut self.site);
+            session::begin(site, call, self.now, self.setup.settings.epoch, &|node| {
+                let nodes = self.api.resource("", "nodes").and_then(|r| self.api.store.get(r, "", node));
+                nodes.map_or_else(String::new, |n| {
+                    n.at(&["status", "addresses", "0", "address"]).text().to_owned()
+                })
             })
-        });
+        };
         match begun {
             Begun::Done(r) => {
                 self.queue.push(at, Event::Reply(c, Reply::Head(Box::new(r))));
@@ -63,11 +81,72 @@ impl World {
             }
             Begun::Open(head, mut session) => {
                 session.since = at;
-                self.queue.push(at, Event::Reply(c, Reply::Head(Box::new(head))));
+                if let Some(head) = head {
+                    self.queue.push(at, Event::Reply(c, Reply::Head(Box::new(head))));
+                }
                 self.wake(Part::Host(session.host), at);
                 self.sessions.insert(c, Arc::new(session));
             }
         }
+    }
+
+    /// Where a proxied request goes. Models: `ResourceLocation` of pods and services.
+    fn proxy_target(&self, call: &apiserver::KubeletCall) -> Result<SocketAddr, Status> {
+        let (object, port) = (&call.object, call.port.as_str());
+        let address = |ip: &str, port: u16| {
+            let ip = ip.parse().map_err(|_| Status::internal("address not allowed"))?;
+            Ok(SocketAddr::new(ip, port))
+        };
+        match object.kind() {
+            "Pod" => {
+                let first = object
+                    .at(&["spec", "containers"])
+                    .items()
+                    .find_map(|c| c.at(&["ports", "0", "containerPort"]).as_int());
+                let port = if port.is_empty() { first } else { port.parse().ok() };
+                address(object.at(&["status", "podIP"]).text(), port.unwrap_or(80) as u16)
+            }
+            "Service" => self.service_endpoint(object, port, address),
+            _ => Err(Status::internal("the proxy to nodes is not modelled")),
+        }
+    }
+
+    fn service_endpoint(
+        &self,
+        service: &Value,
+        port: &str,
+        address: impl Fn(&str, u16) -> Result<SocketAddr, Status>,
+    ) -> Result<SocketAddr, Status> {
+        let unavailable = || {
+            Status::new(
+                503,
+                "ServiceUnavailable",
+                format!("no endpoints available for service \"{}\"", service.name()),
+            )
+        };
+        let ports = service.at(&["spec", "ports"]);
+        let wanted = match ports
+            .items()
+            .find(|p| p.get("name").text() == port || p.get("port").int().to_string() == port)
+        {
+            Some(p) => p.get("name").smol(),
+            None if port.is_empty() => ports.items().next().map(|p| p.get("name").smol()).unwrap_or_default(),
+            None => {
+                let m = format!("no service port \"{port}\" found for service \"{}\"", service.name());
+                return Err(Status::new(503, "ServiceUnavailable", m));
+            }
+        };
+        let endpoints = self.api.resource("", "endpoints").ok_or_else(unavailable)?;
+        let found =
+            self.api.store.get(endpoints, service.namespace(), service.name()).ok_or_else(unavailable)?;
+        for subset in found.get("subsets").items() {
+            let to = subset.get("ports").items().find(|p| p.get("name").text() == wanted);
+            let ip = subset.at(&["addresses", "0", "ip"]).text();
+            if let (Some(p), false) = (to, ip.is_empty()) {
+                return address(ip, p.get("port").int() as u16);
+            }
+        }
+        Err(unavailable())
     }
 
     /// A process talks to the API server.

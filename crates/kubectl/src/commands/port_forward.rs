@@ -286,8 +286,11 @@ impl Forward {
                 let Some(at) = self.links.iter().position(|l| l.stream == h) else { return Ok(None) };
                 let l = self.links[at].clone();
                 match p {
-                    Some(Packet::Message(Message::Data(0, d))) if cx.write_socket(l.socket, &d)?.is_err() => {
-                        self.drop(cx, at)?;
+                    Some(Packet::Message(Message::Data(0, d))) => {
+                        let broken = cx.write_socket(l.socket, &d)?.is_err();
+                        if broken {
+                            self.drop(cx, at)?;
+                        }
                     }
                     Some(Packet::Message(Message::Data(_, d))) => {
                         cx.err(format!(

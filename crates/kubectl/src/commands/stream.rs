@@ -394,7 +394,18 @@ pub struct Session {
 impl Session {
     /// Opens a stream and prepares the terminal.
     fn open(cx: &mut Cx<'_>, api: &Api, r: Request, stdin: bool, tty: bool) -> Done<Session> {
-        let (handle, _) = api.stream(cx, r)?;
+        let opened = api.stream(cx, r);
+        let (handle, _) = match cx.catch(opened)? {
+            Ok(s) => s,
+            Err(e) => {
+                // What the node says to a stream that it refuses stands alone.
+                let m = e.message();
+                return match m.find("unable to upgrade connection: ") {
+                    Some(at) => fail(&m[at..]),
+                    None => Err(e.into()),
+                };
+            }
+        };
         if tty {
             cx.raw_tty(true)?;
             if let Some((columns, rows)) = cx.tty_size()? {

@@ -242,18 +242,19 @@ impl Describer<'_, '_> {
         w.line(0, "Events:\n  Type\tReason\tAge\tFrom\tMessage");
         w.line(1, "----\t------\t----\t----\t-------");
         for e in list {
+            // What a container's event is about stands before it.
+            let part = match e.at(&["involvedObject", "fieldPath"]).text() {
+                "" => String::new(),
+                path => format!("{path}: "),
+            };
             w.line(
                 1,
                 format!(
-                    "{}\t{}\t{}\t{}\t{}{}",
+                    "{}\t{}\t{}\t{}\t{part}{}",
                     e.get("type").text(),
                     e.get("reason").text(),
                     interval(&e, &now),
                     or(e.at(&["source", "component"]).text(), e.get("reportingComponent").text()),
-                    match e.at(&["involvedObject", "fieldPath"]).text() {
-                        "" => String::new(),
-                        path => format!("{path}: "),
-                    },
                     e.get("message").text().trim()
                 ),
             );

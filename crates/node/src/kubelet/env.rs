@@ -48,13 +48,13 @@ pub(super) fn services(cx: &Cx<'_, '_>, pod: &Value) -> Vec<(String, String)> {
 /// # Errors
 /// The kubelet's words for what is missing, unless it is optional.
 fn keyed(cx: &mut Cx<'_, '_>, ns: &str, r: &Value, secret: bool) -> Result<Option<String>, String> {
-    let (kind, res) = if secret { ("secret", cx.ids.secrets) } else { ("configmap", cx.ids.config_maps) };
+    let res = if secret { cx.ids.secrets } else { cx.ids.config_maps };
     let (name, key) = (r.get("name").text(), r.get("key").text());
     let optional = r.get("optional").is_true();
     let v = match cx.client.get(res, ns, name) {
         Ok(v) => v,
         Err(_) if optional => return Ok(None),
-        Err(e) => return Err(e.message),
+        Err(e) => return Err(singular(&e.message)),
     };
     let data = v.get("data").get(key);
     match (data.as_str(), optional) {
@@ -66,7 +66,14 @@ fn keyed(cx: &mut Cx<'_, '_>, ns: &str, r: &Value, secret: bool) -> Result<Optio
             Err(format!("couldn't find key {key} in {kind} {ns}/{name}"))
         }
     }
-    .map_err(|e: String| if e.is_empty() { format!("{kind} \"{name}\" not found") } else { e })
+}
+
+/// A status's message as the kubelet's caches say it: of one ConfigMap or Secret.
+pub(super) fn singular(message: &str) -> String {
+    let one = |m: &str, many: &str, one: &str| m.strip_prefix(many).map(|rest| format!("{one}{rest}"));
+    one(message, "configmaps ", "configmap ")
+        .or_else(|| one(message, "secrets ", "secret "))
+        .unwrap_or_else(|| message.to_owned())
 }
 
 /// Base64 as the API carries it.
@@ -154,7 +161,7 @@ pub(super) fn container(
                     }
                 }
                 Err(_) if r.get("optional").is_true() => {}
-                Err(e) => return Err(e.message),
+                Err(e) => return Err(singular(&e.message)),
             }
         }
     }

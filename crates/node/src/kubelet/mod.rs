@@ -377,6 +377,11 @@ impl Kubelet {
         found.ok_or_else(|| format!("container not found (\"{container}\")"))
     }
 
+    /// The network namespace of a pod's sandbox.
+    pub fn network_of(&self, uid: &str) -> Option<NsId> {
+        self.workers.get(uid)?.network()
+    }
+
     /// The log of a container, of the run before if `previous`.
     pub fn log(&self, uid: &str, container: &str, previous: bool) -> Option<Arc<crate::runtime::Log>> {
         self.workers.get(uid)?.log(&self.runtime, container, previous)

@@ -11,8 +11,18 @@ use std::net::{IpAddr, SocketAddr};
 /// What a probe under way waits for.
 #[derive(Clone, Debug)]
 enum Under {
-    Socket { id: net::SocketId, request: Option<String>, got: Vec<u8> },
-    Exec { pid: Gpid, out: PipeId, ended: Option<i64> },
+    Socket {
+        id: net::SocketId,
+        request: Option<String>,
+        got: Vec<u8>,
+    },
+    Exec {
+        pid: Gpid,
+        out: PipeId,
+        ended: Option<i64>,
+    },
+    /// A hook that only waits.
+    Sleep,
 }
 
 /// A probe of a container.
@@ -45,14 +55,25 @@ fn seconds(v: &Value, key: &str, d: u64) -> Duration {
 impl Probe {
     /// A probe that begins after its initial delay; null makes none.
     pub(super) fn new(spec: &Value, now: Instant) -> Option<Probe> {
-        spec.is_some().then(|| Probe {
-            spec: spec.clone(),
-            at: now + seconds(spec, "initialDelaySeconds", 0),
-            successes: 0,
-            failures: 0,
-            under: None,
-            result: None,
-        })
+        let at = now + seconds(spec, "initialDelaySeconds", 0);
+        spec.is_some().then(|| Probe { spec: spec.clone(), at, ..Probe::none() })
+    }
+
+    /// A lifecycle hook: one attempt, begun at once, that ends within `limit`.
+    pub(super) fn hook(handler: &Value, now: Instant, limit: Duration) -> Option<Probe> {
+        let sleep = handler.get("sleep");
+        let limit = match sleep.is_some() {
+            true => seconds(sleep, "seconds", 0).min(limit),
+            false => limit,
+        };
+        let mut spec = handler.clone();
+        spec.insert("timeoutSeconds", limit.as_secs() as i64);
+        spec.insert("failureThreshold", 1);
+        handler.is_some().then(|| Probe { spec, at: now, ..Probe::none() })
+    }
+
+    fn none() -> Probe {
+        Probe { spec: Value::Null, at: Instant::ZERO, successes: 0, failures: 0, under: None, result: None }
     }
 
     /// Whether an attempt is under way.
@@ -122,6 +143,9 @@ impl Probe {
         n: u64,
         ip: IpAddr,
     ) -> Result<Under, String> {
+        if self.spec.get("sleep").is_some() {
+            return Ok(Under::Sleep);
+        }
         let (http, tcp, exec) = (self.spec.get("httpGet"), self.spec.get("tcpSocket"), self.spec.get("exec"));
         if exec.is_some() {
             let argv: Vec<String> = exec.get("command").items().map(|a| a.text().to_owned()).collect();
@@ -167,8 +191,23 @@ impl Probe {
         let (under, deadline) = self.under.as_mut()?;
         let late = *deadline <= now;
         match under {
+            Under::Sleep => late.then(|| (true, String::new())),
             Under::Exec { out, ended, .. } => match ended {
                 Some(0) => Some((true, String::new())),
+                Some(code)
+                    if self.spec.get("failureThreshold").int() == 1
+                        && self.spec.get("periodSeconds").is_null() =>
+                {
+                    let text = String::from_utf8_lossy(&rt.kernel.drain(*out)).into_owned();
+                    let command = command(&self.spec);
+                    Some((
+                        false,
+                        format!(
+                            "command '{command}' exited with {code}: {text}, message: {}",
+                            api::gofmt::quote(&text)
+                        ),
+                    ))
+                }
                 Some(_) => Some((false, String::from_utf8_lossy(&rt.kernel.drain(*out)).into_owned())),
                 None if late => {
                     let s = seconds(&self.spec, "timeoutSeconds", 1).as_secs();
@@ -253,7 +292,7 @@ impl Probe {
                 }
                 rt.kernel.drain_end(out);
             }
-            None => {}
+            Some((Under::Sleep, _)) | None => {}
         }
     }
 

@@ -5,6 +5,9 @@ use api::{Value, obj};
 use sim::{Epoch, Instant};
 use std::net::IpAddr;
 
+/// What is said of a pod whose active deadline has passed.
+pub(super) const OVERDUE: &str = "Pod was active on the node longer than the specified deadline";
+
 /// The phase that the containers' states make. Models: `getPhase`.
 pub(super) fn phase(pod: &Value, boxes: &[Box_]) -> &'static str {
     let policy = pod.at(&["spec", "restartPolicy"]).text();
@@ -60,6 +63,11 @@ fn ended(epoch: Epoch, e: &End) -> Value {
     v
 }
 
+/// What is shown of a container whose hook after its start failed.
+fn waiting(why: &str) -> Value {
+    obj!({"waiting": {"reason": "PostStartHookError", "message": why}})
+}
+
 fn container(epoch: Epoch, b: &Box_) -> Value {
     let image = b.spec.get("image").text();
     let known = b.run.is_some() || !b.id.is_empty();
@@ -80,7 +88,14 @@ fn container(epoch: Epoch, b: &Box_) -> Value {
         State::Running(since) => obj!({"running": {"startedAt": time(epoch, *since)}}),
         State::Ended(e) => obj!({"terminated": ended(epoch, e)}),
     };
-    let last = match &b.last {
+    let failed_start = !b.post_error.is_empty() && !matches!(b.state, State::Running(_));
+    let (state, b_last) = match (&b.state, failed_start) {
+        (State::Ended(e), true) => (waiting(&b.post_error), Some(e)),
+        (_, true) => (waiting(&b.post_error), b.last.as_ref()),
+        _ => (state, b.last.as_ref()),
+    };
+    let last = match b_last {
+        Some(e) if failed_start => obj!({"terminated": ended(epoch, e)}),
         Some(e) if !matches!(b.state, State::Pulling { .. } | State::Creating(_)) => {
             obj!({"terminated": ended(epoch, e)})
         }
@@ -128,6 +143,7 @@ pub(super) fn build(
     pod: &Value,
     boxes: &[Box_],
     sandbox: bool,
+    overdue: bool,
     ip: Option<IpAddr>,
     host: IpAddr,
     start: Option<Instant>,
@@ -136,8 +152,11 @@ pub(super) fn build(
     now: Instant,
 ) -> Value {
     let generation = pod.generation();
-    let phase = phase(pod, boxes);
+    let phase = if overdue { "Failed" } else { phase(pod, boxes) };
     let over = matches!(phase, "Succeeded" | "Failed");
+    // A pod has not ended before its sidecars have.
+    let running = boxes.iter().any(|b| matches!(b.state, State::Running(_)));
+    let (shown, over) = if over && running { ("Running", overdue) } else { (phase, over) };
     let inits: Vec<&Box_> = boxes.iter().filter(|b| b.init).collect();
     let begun = boxes.iter().any(|b| !b.init && b.run.is_some());
     let open: Vec<&str> = inits
@@ -164,7 +183,7 @@ pub(super) fn build(
         c.insert("message", if message.is_empty() { Value::Null } else { message.into() });
         c
     };
-    let initialized = match (phase, open.is_empty()) {
+    let initialized = match (shown, open.is_empty()) {
         ("Succeeded", _) => condition("Initialized", true, "PodCompleted", ""),
         (_, true) => condition("Initialized", true, "", ""),
         _ => condition(
@@ -174,8 +193,9 @@ pub(super) fn build(
             &format!("containers with incomplete status: [{}]", open.join(" ")),
         ),
     };
-    let (reason, message) = match (phase, unready.is_empty()) {
+    let (reason, message) = match (shown, unready.is_empty()) {
         ("Succeeded", _) => ("PodCompleted", String::new()),
+        (_, _) if overdue => ("PodFailed", String::new()),
         ("Failed", _) => ("PodFailed", String::new()),
         (_, true) => ("", String::new()),
         _ => ("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))),
@@ -199,15 +219,19 @@ pub(super) fn build(
         boxes.iter().filter(|b| b.init == init).map(|b| container(epoch, b)).collect()
     };
     let mut s = obj!({
-        "phase": phase, "observedGeneration": generation,
+        "phase": shown, "observedGeneration": generation,
         "conditions": [
-            condition("PodReadyToStartContainers", sandbox && !over, "", ""), initialized, ready,
-            condition("ContainersReady", all_ready, reason, &message)
+            condition("PodReadyToStartContainers", sandbox && (!over || running), "", ""), initialized, ready,
+            condition("ContainersReady", all_ready, reason, &message), condition("PodScheduled", true, "", "")
         ],
         "containerStatuses": statuses(false), "hostIP": host.to_string(), "hostIPs": [{"ip": host.to_string()}]
     });
     if !inits.is_empty() {
         s.insert("initContainerStatuses", statuses(true));
+    }
+    if overdue && shown == "Failed" {
+        s.insert("reason", "DeadlineExceeded");
+        s.insert("message", OVERDUE);
     }
     if let Some(t) = start {
         s.insert("startTime", time(epoch, t));

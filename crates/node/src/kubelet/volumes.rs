@@ -103,12 +103,13 @@ fn from_object(
     v: &Value,
     secret: bool,
 ) -> Result<(), String> {
-    let (kind, res) = if secret { ("secret", cx.ids.secrets) } else { ("configmap", cx.ids.config_maps) };
+    let (kind, res) = if secret { ("secret", cx.ids.secrets) } else { ("config", cx.ids.config_maps) };
+    let source = if secret { "secret" } else { "configmap" };
     let optional = v.get("optional").is_true();
     let object = match cx.client.get(res, ns, name) {
         Ok(o) => o,
         Err(_) if optional => return Ok(()),
-        Err(e) => return Err(e.message),
+        Err(e) => return Err(env::singular(&e.message)),
     };
     let mode = v.get("defaultMode").as_int().unwrap_or(0o644) as u32;
     let content = |key: &str| -> Option<String> {
@@ -139,9 +140,7 @@ fn from_object(
             }
             None if optional => {}
             None => {
-                return Err(
-                    format!("references non-existent {kind} key: {key}").replace("configmap", "config")
-                );
+                return Err(format!("{source} references non-existent {kind} key: {key}"));
             }
         }
     }

@@ -75,6 +75,12 @@ pub(super) struct Box_ {
     startup: Option<Probe>,
     /// Being stopped; killed at that time.
     stopping: Option<Instant>,
+    /// The lifecycle hook under way: before the stop if it is being stopped, else after the start.
+    hook: Option<Probe>,
+    /// Its hook used up the grace: what is left is not shortened any more.
+    last_call: bool,
+    /// Why the hook after its start failed, until it starts well.
+    pub(super) post_error: String,
     /// Why it is being stopped by the kubelet, for the restart.
     unhealthy: bool,
 }
@@ -96,10 +102,12 @@ pub(crate) struct Worker {
     start: Option<Instant>,
     /// Grace ends then.
     stop_by: Option<Instant>,
-    kill_sent: bool,
     removed: bool,
     written: Value,
     finish_at: Option<Instant>,
+    /// Its active deadline has passed; and that was said once more when all had ended.
+    overdue: bool,
+    overdue_told: bool,
 }
 
 fn container(spec: &Value, init: bool) -> Box_ {
@@ -125,6 +133,9 @@ fn container(spec: &Value, init: bool) -> Box_ {
         readiness: None,
         startup: None,
         stopping: None,
+        hook: None,
+        last_call: false,
+        post_error: String::new(),
         unhealthy: false,
     }
 }
@@ -154,7 +165,18 @@ impl Box_ {
     }
 
     fn probes(&self) -> impl Iterator<Item = &Probe> {
-        [&self.startup, &self.liveness, &self.readiness].into_iter().flatten()
+        [&self.startup, &self.liveness, &self.readiness, &self.hook].into_iter().flatten()
+    }
+
+    /// The probes that are made now: none while it is being stopped, the startup probe alone until it has started.
+    fn active(&self) -> impl Iterator<Item = &Probe> {
+        let starting = !self.started && self.startup.is_some();
+        let all = match (self.stopping.is_some(), starting) {
+            (true, _) => [None, None],
+            (_, true) => [self.startup.as_ref(), None],
+            _ => [self.liveness.as_ref(), self.readiness.as_ref()],
+        };
+        all.into_iter().flatten()
     }
 
     fn bump_pull_backoff(&mut self, now: Instant) {
@@ -189,10 +211,11 @@ impl Worker {
             volumes_at: now,
             start: None,
             stop_by: None,
-            kill_sent: false,
             removed: false,
             written: Value::Null,
             finish_at: None,
+            overdue: false,
+            overdue_told: false,
         }
     }
 
@@ -224,6 +247,11 @@ impl Worker {
         self.boxes.iter().any(|b| (n.is_some() && b.run == n) || b.probes().any(|p| p.owns(pid)))
     }
 
+    /// The network namespace of the sandbox.
+    pub(super) fn network(&self) -> Option<net::NsId> {
+        self.sandbox.as_ref().map(|s| s.ns)
+    }
+
     pub(super) fn probing(&self) -> bool {
         self.boxes.iter().any(|b| b.probes().any(Probe::busy))
     }
@@ -245,7 +273,7 @@ impl Worker {
     pub(super) fn process_ended(&mut self, n: Option<u64>, e: Ended, now: Instant) {
         self.due = Some(now);
         for b in &mut self.boxes {
-            for p in [&mut b.startup, &mut b.liveness, &mut b.readiness].into_iter().flatten() {
+            for p in [&mut b.startup, &mut b.liveness, &mut b.readiness, &mut b.hook].into_iter().flatten() {
                 if p.owns(e.pid) {
                     p.ended(&e);
                     return;
@@ -287,9 +315,21 @@ impl Worker {
         if self.start.is_none() {
             self.start = Some(now);
         }
+        // A hook ends with its container.
+        for b in self.boxes.iter_mut().filter(|b| !b.running()) {
+            if let Some(mut p) = b.hook.take() {
+                p.finish(cx, rt);
+            }
+        }
+        self.check_deadline(cx);
         if self.pod.is_terminating() {
-            self.stop(cx, rt);
-        } else if !self.finished() {
+            self.stop(cx, rt, "deletionGracePeriodSeconds");
+        } else if self.finished() {
+            // Sidecars go with the main containers.
+            if self.boxes.iter().any(Box_::running) {
+                self.stop(cx, rt, "");
+            }
+        } else {
             self.advance(cx, rt);
         }
         self.report(cx);
@@ -300,8 +340,33 @@ impl Worker {
         true
     }
 
+    /// When the pod has been active for as long as it may.
+    fn deadline(&self) -> Option<Instant> {
+        let s = self.pod.at(&["spec", "activeDeadlineSeconds"]).as_int()?;
+        Some(self.start? + Duration::from_secs(s.max(0) as u64))
+    }
+
+    /// Notes that the pod was active too long. Models: the active deadline handler.
+    fn check_deadline(&mut self, cx: &mut Cx<'_, '_>) {
+        let running = self.boxes.iter().any(Box_::running);
+        let over = self.deadline().is_some_and(|t| t <= cx.now());
+        // Said with each sync: two when the deadline comes, two when all has ended.
+        let tell = if self.overdue { !running && !self.overdue_told } else { over && !self.finished() };
+        if tell {
+            self.overdue_told = self.overdue;
+            self.overdue = true;
+            let pod = self.pod.clone();
+            for _ in 0..2 {
+                cx.event(&pod, "", "Normal", "DeadlineExceeded", status::OVERDUE);
+            }
+        }
+    }
+
     /// Whether the pod has run to its end under its restart policy.
     fn finished(&self) -> bool {
+        if self.overdue {
+            return true;
+        }
         let phase = status::phase(&self.pod, &self.boxes);
         matches!(phase, "Succeeded" | "Failed")
     }
@@ -333,6 +398,10 @@ impl Worker {
                     self.boxes[i].state = State::Waiting("ContainerCreating".into(), String::new());
                 }
                 self.step(cx, rt, i);
+            }
+            // What follows waits for the hook after this one's start.
+            if self.boxes[i].hook.is_some() && self.boxes[i].stopping.is_none() {
+                break;
             }
         }
         if done < inits && !begun && self.boxes[done].passed() {
@@ -428,12 +497,17 @@ impl Worker {
 
     /// Writes the status if it differs from what was written last.
     fn report(&mut self, cx: &mut Cx<'_, '_>) {
+        // A hook after a start keeps the kubelet from the pod until it has ended.
+        if self.boxes.iter().any(|b| b.hook.is_some() && b.stopping.is_none()) {
+            return;
+        }
         let epoch = cx.client.api.settings.epoch;
         let ip = self.sandbox.as_ref().map(|s| s.ip);
         let s = status::build(
             &self.pod,
             &self.boxes,
             self.sandbox.is_some(),
+            self.overdue,
             ip,
             cx.ip,
             self.start,
@@ -455,14 +529,17 @@ impl Worker {
     /// Sets the time of the next sync.
     fn plan(&mut self, now: Instant) {
         let mut next = self.due;
-        let mut sooner = |t: Instant| next = Some(next.map_or(t, |n: Instant| n.min(t)));
-        if self.pod.is_terminating() {
-            if let Some(t) = self.stop_by.filter(|_| !self.kill_sent && !self.all_ended()) {
-                sooner(t);
-            }
-        } else if !self.finished() {
+        // What this sync could not do waits a little, or the clock would never move on.
+        let soon = now + Duration::from_millis(1);
+        let mut sooner = |t: Instant| next = Some(next.map_or(t.max(soon), |n: Instant| n.min(t.max(soon))));
+        for b in self.boxes.iter().filter(|b| b.running()) {
+            b.stopping.filter(|t| *t > now).into_iter().for_each(&mut sooner);
+            b.hook.iter().for_each(|p| sooner(p.due()));
+        }
+        if !self.pod.is_terminating() && !self.finished() {
+            self.deadline().into_iter().for_each(&mut sooner);
             if !self.volumes_made || !self.volumes.is_empty() {
-                sooner(self.volumes_at.max(now + Duration::from_millis(1)));
+                sooner(self.volumes_at);
             }
             for b in &self.boxes {
                 match &b.state {
@@ -474,10 +551,7 @@ impl Worker {
                     State::Pulling { until, .. } => sooner(*until),
                     State::Creating(at) => sooner(*at),
                     State::Running(_) => {
-                        b.probes().for_each(|p| sooner(p.due()));
-                        if let Some(t) = b.stopping.filter(|t| *t > now) {
-                            sooner(t);
-                        }
+                        b.active().for_each(|p| sooner(p.due()));
                     }
                     State::Ended(_) => {
                         if let Some(t) = b.sync_at.filter(|t| *t > now) {

@@ -9,7 +9,7 @@ mod node_ports;
 mod node_unschedulable;
 mod spread;
 mod taints;
-mod volumes;
+pub(crate) mod volumes;
 
 use crate::cache::{NodeInfo, PodInfo};
 use api::{SmolStr, Value};

@@ -5,9 +5,11 @@ use crate::kubelet::probe::{Attempt, Probe};
 use crate::kubelet::{Cx, env, images};
 use crate::runtime::{ContainerSpec, Runtime, Sandbox};
 use api::Value;
-use shell::Signal;
 use shell::fs::Cred;
 use sim::{Duration, Instant};
+
+/// Nothing bounds a hook after a start but the pod's end.
+const HOOK_MAX: Duration = Duration::from_secs(86_400);
 
 impl Worker {
     /// Moves one container on.
@@ -162,6 +164,7 @@ impl Worker {
                 b.startup = Probe::new(b.spec.get("startupProbe"), now);
                 b.liveness = Probe::new(b.spec.get("livenessProbe"), now);
                 b.readiness = Probe::new(b.spec.get("readinessProbe"), now);
+                b.hook = Probe::hook(b.spec.at(&["lifecycle", "postStart"]), now, HOOK_MAX);
                 b.started = b.startup.is_none();
                 b.ready = b.readiness.is_none() && b.started && (!b.init || b.sidecar);
             }
@@ -275,9 +278,15 @@ impl Worker {
         let Some(ip) = self.sandbox.as_ref().map(|s| s.ip) else { return };
         let b = &mut self.boxes[i];
         let (Some(n), spec, path) = (b.run, b.spec.clone(), b.path()) else { return };
-        if let Some(at) = b.stopping {
-            if at <= now {
-                rt.signal(cx.wires, n, Signal::KILL);
+        if b.stopping.is_some() {
+            self.drive(cx, rt, i);
+            return;
+        }
+        if let Some(mut p) = b.hook.take() {
+            match p.step(cx, rt, &spec, n, ip) {
+                None => b.hook = Some(p),
+                Some(a) if a.ok => b.post_error.clear(),
+                Some(a) => self.fail_start(cx, rt, i, &a.message),
             }
             return;
         }
@@ -315,12 +324,42 @@ impl Worker {
             let which = if b.started { "liveness" } else { "startup" };
             let m = format!("Container {} failed {which} probe, will be restarted", b.name);
             cx.event(&pod, &path, "Normal", "Killing", &m);
-            rt.signal(cx.wires, n, Signal::TERM);
-            let grace = pod.at(&["spec", "terminationGracePeriodSeconds"]).as_int().unwrap_or(30).max(1);
-            b.stopping = Some(now + Duration::from_secs(grace as u64));
             b.unhealthy = true;
             b.ready = false;
+            self.end(cx, rt, i, now + self.grace());
         }
+    }
+
+    fn grace(&self) -> Duration {
+        let s = self.pod.at(&["spec", "terminationGracePeriodSeconds"]).as_int().unwrap_or(30);
+        Duration::from_secs(s.max(1) as u64)
+    }
+
+    /// The hook after a container's start failed: it is stopped.
+    fn fail_start(&mut self, cx: &mut Cx<'_, '_>, rt: &mut Runtime, i: usize, why: &str) {
+        let pod = self.pod.clone();
+        let b = &mut self.boxes[i];
+        let hook = b.spec.at(&["lifecycle", "postStart"]);
+        let what = match hook.at(&["httpGet", "path"]).as_str() {
+            Some(path) => format!("HTTP lifecycle hook ({path})"),
+            None => {
+                let words: Vec<&str> = hook.at(&["exec", "command"]).items().map(Value::text).collect();
+                format!("Exec lifecycle hook ([{}])", words.join(" "))
+            }
+        };
+        b.post_error = format!(
+            "{what} for Container \"{}\" in Pod \"{}_{}({})\" failed - error: {why}",
+            b.name,
+            pod.name(),
+            pod.namespace(),
+            pod.uid()
+        );
+        b.ready = false;
+        let path = b.path();
+        cx.event(&pod, &path, "Warning", "FailedPostStartHook", "PostStartHook failed");
+        cx.event(&pod, &path, "Normal", "Killing", "FailedPostStartHook");
+        let by = cx.now() + self.grace();
+        self.end(cx, rt, i, by);
     }
 
     /// Restarts an ended container if its policy says so, with back-off.
