@@ -280,6 +280,11 @@ fn impersonation(args: &Args, user: &Value) -> Vec<(SmolStr, String)> {
     if !uid.is_empty() {
         out.push(("impersonate-uid".into(), uid));
     }
+    for extra in args.list("as-user-extra") {
+        if let Some((k, v)) = extra.split_once('=') {
+            out.push((format!("impersonate-extra-{}", k.to_lowercase()).into(), v.to_owned()));
+        }
+    }
     let groups = args.list("as-group");
     if groups.is_empty() {
         out.extend(user.get("as-groups").items().map(|g| ("impersonate-group".into(), g.text().to_owned())));

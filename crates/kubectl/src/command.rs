@@ -257,8 +257,16 @@ pub fn parse(command: &'static Command, path: &str, rest: &[String]) -> Result<(
         n => command.flag(n).or_else(|| globals::find(n)),
     };
     // `exec`, `run` and the like take flags between words, too: what belongs to the inner command follows `--`.
-    let Parsed { values, words, dash } = flags::parse(rest, &lookup, true)
-        .map_err(|e| Error::Text(format!("{}\nSee '{path} --help' for usage.", e.message())))?;
+    let Parsed { values, words, dash } = flags::parse(rest, &lookup, true).map_err(|e| {
+        Error::Text(format!(
+            "{}\n{}",
+            e.message(),
+            match path {
+                "kubectl options" => "Run 'kubectl options' without flags.".to_owned(),
+                path => format!("See '{path} --help' for usage."),
+            }
+        ))
+    })?;
     let help = values.last("help").and_then(flags::parse_bool).unwrap_or(false);
     Ok((Args { command, path: path.to_owned(), values, words, dash }, help))
 }

@@ -106,7 +106,8 @@ pub fn escape(s: &str) -> String {
             | b'$'
             | b'&'
             | b'+'
-            | b'=' => {
+            | b'='
+            | b',' => {
                 out.push(b as char);
             }
             b => out.push_str(&format!("%{b:02X}")),

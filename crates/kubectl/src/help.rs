@@ -105,7 +105,10 @@ fn options(mut flags: Vec<&Flag>) -> String {
 pub fn command(cx: &mut Cx<'_>, words: &[String]) -> Done {
     let found = find(words);
     if let Some(w) = found.unknown {
-        cx.err(format!("Unknown help topic [`{w}`]\n"));
+        let page = page(found.command, &found.path);
+        let groups = page.strip_prefix(found.command.long.trim_end()).unwrap_or(&page);
+        cx.err(format!("Unknown help topic [`{w}`]\n{groups}"));
+        return Ok(());
     }
     let text = page(found.command, &found.path);
     cx.out(text);

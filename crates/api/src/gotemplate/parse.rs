@@ -579,7 +579,7 @@ impl Parser<'_> {
 
     /// Fields directly behind an operand.
     fn chain(&mut self, mut kind: ArgKind, pos: usize) -> Result<Arg, Error> {
-        let mut last = pos;
+        let mut second = None;
         while let Tok::Field(f) = self.peek().clone() {
             match &mut kind {
                 ArgKind::Field(path) | ArgKind::Variable(_, path) | ArgKind::Pipe(_, path) => path.push(f),
@@ -588,13 +588,16 @@ impl Parser<'_> {
                     return self.error(format!("unexpected {found} after term"));
                 }
             }
-            last = self.items[self.at].pos;
+            second = second.or(Some(self.items[self.at].pos));
             self.bump();
         }
         let end = self.items[self.at.saturating_sub(1)].end;
         let text = self.text.get(pos..end).unwrap_or("").trim().to_owned();
-        // Go reports a chain of fields at its last part.
-        let pos = if matches!(kind, ArgKind::Field(_) | ArgKind::Variable(..)) { last } else { pos };
+        // Go reports a chain of fields at its second part.
+        let pos = match kind {
+            ArgKind::Field(_) | ArgKind::Variable(..) => second.unwrap_or(pos),
+            _ => pos,
+        };
         Ok(Arg { kind, pos, text })
     }
 }

@@ -298,6 +298,9 @@ fn reconcile(cx: &mut Cx<'_>, a: &Args) -> Done {
     if !a.words.is_empty() {
         return Err(a.usage("no arguments are allowed"));
     }
+    if a.list("filename").is_empty() && a.str("kustomize").is_empty() {
+        return fail("must specify one of -f and -k");
+    }
     let dry = dry_run(cx, a)?;
     let mut printer = print::result_printer(cx, a, "reconciled", dry)?;
     let api = cx.api(a)?;

@@ -13,6 +13,7 @@ use crate::tasks::Task;
 use crate::{complete, discovery::Resource};
 use api::wire::{Message, Method, Request};
 use api::{Value, gofmt, obj};
+use sim::Instant;
 use std::sync::Arc;
 
 const FLAGS: &[Flag] = &[
@@ -99,7 +100,7 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
     }
     let watching = a.bool("watch") || a.bool("watch-only");
     if a.bool("output-watch-events") && !watching {
-        return Err(a.usage("--output-watch-events option can only be used with --watch or --watch-only"));
+        return Err(a_text("--output-watch-events option can only be used with --watch or --watch-only"));
     }
     let api = cx.api(a)?;
     let targets = builder.targets(cx, &api)?;
@@ -401,6 +402,21 @@ pub struct Watch {
     headings: bool,
     keep_managed: bool,
     with_events: bool,
+    /// When `--request-timeout` ends it.
+    deadline: Option<Instant>,
+}
+
+/// When `--request-timeout` ends a watch.
+fn timeout(cx: &mut Cx<'_>, a: &Args) -> Done<Option<Instant>> {
+    let text = a.str("request-timeout");
+    let ns = match text.parse::<i64>() {
+        Ok(s) => s.saturating_mul(api::duration::SECOND),
+        Err(_) => api::duration::parse(&text).unwrap_or(0),
+    };
+    if ns <= 0 {
+        return Ok(None);
+    }
+    Ok(Some(cx.now()? + core::time::Duration::from_nanos(ns.unsigned_abs())))
 }
 
 fn watch(
@@ -430,6 +446,7 @@ fn watch(
         headings: true,
         keep_managed: a.bool("show-managed-fields"),
         with_events: a.bool("output-watch-events"),
+        deadline: timeout(cx, a)?,
     };
     w.style.namespace &= t.res.namespaced;
     if a.bool("show-kind") {
@@ -504,14 +521,20 @@ impl Watch {
             headings: true,
             keep_managed: false,
             with_events: false,
+            deadline: None,
         }
     }
 
     fn show(&mut self, cx: &mut Cx<'_>, v: &Value, event: &str) -> Done {
         if let Some(p) = &mut self.printer {
             if self.with_events {
-                let wrapped = obj!({"object": print::without_managed_fields(v), "type": event});
-                return p.print(cx, &wrapped, self.keep_managed);
+                // Fields' managers are left out of objects alone, not of events.
+                if matches!(p, Printer::Json) {
+                    cx.out(format!("{{\"type\":{},\"object\":{}}}\n", gofmt::quote(event), v.to_json()));
+                    return Ok(());
+                }
+                let wrapped = obj!({"object": v, "type": event});
+                return p.print(cx, &wrapped, true);
             }
             return p.print(cx, v, self.keep_managed);
         }
@@ -537,7 +560,10 @@ impl Watch {
 
     /// One event.
     pub fn turn(&mut self, cx: &mut Cx<'_>) -> Done<Option<i32>> {
-        match cx.select(&[Source::Stream(self.handle)])? {
+        let mut sources = vec![Source::Stream(self.handle)];
+        sources.extend(self.deadline.map(Source::Until));
+        match cx.select(&sources)? {
+            Event::Time => Ok(Some(0)),
             Event::Packet(_, Some(Packet::Message(Message::Event(e)))) => {
                 let object = e.get("object");
                 match e.get("type").text() {

@@ -174,7 +174,7 @@ fn taint(cx: &mut Cx<'_>, a: &Args) -> Done {
         return fail(format!("invalid resource type {}, only node types are supported", resources[0]));
     }
     if resources.len() < 2 && !a.bool("all") && a.str("selector").is_empty() && !resources[0].contains('/') {
-        return Err(a.usage("at least one resource name must be specified since 'all' parameter is not set"));
+        return fail("at least one resource name must be specified since 'all' parameter is not set");
     }
     let dry = dry_run(cx, a)?;
     let (mut add, mut remove) = (Vec::new(), Vec::new());
@@ -188,7 +188,7 @@ fn taint(cx: &mut Cx<'_>, a: &Args) -> Done {
                 && (r.get("effect") == t.get("effect") || r.get("effect").text().is_empty())
         }) {
             return Err(Error::Text(format!(
-                "can not both modify and remove the following taint(s) in the same command: {}",
+                "can not both modify and remove the following taint(s) in the same command: {}=",
                 t.get("key").text()
             ))
             .into());

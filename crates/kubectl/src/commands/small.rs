@@ -182,7 +182,7 @@ static TOP_POD: Command = Command {
 fn metrics(cx: &mut Cx<'_>, a: &Args, path: &str) -> Done<Vec<Value>> {
     let sort = a.str("sort-by");
     if !["", "cpu", "memory", "swap"].contains(&sort.as_str()) {
-        return Err(Error::text("--sort-by accepts only cpu, memory or swap").into());
+        return Err(Error::text("--sort-by accepts only cpu or memory").into());
     }
     if a.words.len() > 1 {
         return Err(a.usage(format!("unexpected args: {:?}", a.words)));

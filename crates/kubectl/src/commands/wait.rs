@@ -124,6 +124,8 @@ pub struct Waiting {
     queue: Vec<Item>,
     /// Wants that the first item meets already.
     met: usize,
+    /// Whether to look but once.
+    once: bool,
     deadline: Instant,
     handle: Option<Handle>,
     printer: Printer,
@@ -180,7 +182,17 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         }
         return Err(Error::text("no matching resources found").into());
     }
-    let task = Waiting { api, wants, queue, met: 0, deadline, handle: None, printer, errors: Vec::new() };
+    let task = Waiting {
+        api,
+        wants,
+        queue,
+        met: 0,
+        once: limit == 0,
+        deadline,
+        handle: None,
+        printer,
+        errors: Vec::new(),
+    };
     Err(Stop::Enter(Box::new(Task::Wait(task))))
 }
 
@@ -281,7 +293,11 @@ impl Waiting {
 
     fn expired(&mut self, item: &Item) {
         let name = format!("{}/{}", item.res.name, item.name);
-        self.errors.push(Error::Text(format!("timed out waiting for the condition on {name}")));
+        self.errors.push(Error::Text(match self.wants.get(self.met) {
+            Some(Want::Create) => "timed out waiting for the condition".to_owned(),
+            _ if self.once => format!("condition not met for {name}"),
+            _ => format!("timed out waiting for the condition on {name}"),
+        }));
         self.next();
     }
 

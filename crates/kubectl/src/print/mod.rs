@@ -149,7 +149,7 @@ pub fn dry_run(cx: &mut Cx<'_>, a: &Args) -> Done<DryRun> {
                 let text = format!(
                     "--dry-run={other} is deprecated (boolean value) and can be replaced with --dry-run=client."
                 );
-                klog(cx, "helpers.go:703", &text)?;
+                klog(cx, "helpers.go:733", &text)?;
                 Ok(DryRun::Client)
             }
             Some(false) => Ok(DryRun::None),

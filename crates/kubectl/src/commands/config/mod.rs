@@ -47,7 +47,7 @@ fn fail<T>(s: impl Into<String>) -> Done<T> {
 /// The help page on standard error, then a message.
 fn misuse<T>(cx: &mut Cx<'_>, a: &Args, message: String) -> Done<T> {
     let text = help::page(a.command, &a.path);
-    cx.err(text);
+    cx.out(text);
     fail(message)
 }
 
@@ -117,7 +117,12 @@ static DELETE_USER: Command = Command {
 
 fn delete(cx: &mut Cx<'_>, a: &Args, list: &'static str, word: &str) -> Done {
     let [name] = a.words.as_slice() else {
-        return misuse(cx, a, format!("you must specify a {word} name"));
+        if word == "user" {
+            return Err(a.usage("user to delete is required"));
+        }
+        let text = help::page(a.command, &a.path);
+        cx.out(text);
+        return Ok(());
     };
     let config = cx.config(a)?;
     let (path, mut v) = file_of(cx, &config, has_entry(list, name))?;

@@ -156,7 +156,9 @@ pub fn generated(
         object.set(&["metadata", "namespace"], api.namespace.as_str());
     }
     if a.bool("save-config") {
-        object = with_last_applied(&object);
+        // Generated objects are written down in the order of their fields.
+        let text = api::gostruct::to_json(print::type_of(&object), &object) + "\n";
+        object.set(&["metadata", "annotations", super::common::LAST_APPLIED], text);
     }
     let keep = a.bool("show-managed-fields");
     if dry == DryRun::Client {
