@@ -88,7 +88,8 @@ fn container(epoch: Epoch, b: &Box_) -> Value {
         State::Running(since) => obj!({"running": {"startedAt": time(epoch, *since)}}),
         State::Ended(e) => obj!({"terminated": ended(epoch, e)}),
     };
-    let failed_start = !b.post_error.is_empty() && !matches!(b.state, State::Running(_));
+    let backing_off = matches!(&b.state, State::Waiting(reason, _) if reason == "CrashLoopBackOff");
+    let failed_start = !b.post_error.is_empty() && !backing_off;
     let (state, b_last) = match (&b.state, failed_start) {
         (State::Ended(e), true) => (waiting(&b.post_error), Some(e)),
         (_, true) => (waiting(&b.post_error), b.last.as_ref()),

@@ -77,6 +77,8 @@ pub(super) struct Box_ {
     stopping: Option<Instant>,
     /// The lifecycle hook under way: before the stop if it is being stopped, else after the start.
     hook: Option<Probe>,
+    /// It ended by itself, which the kubelet sees at that time.
+    unseen: Option<(Instant, End)>,
     /// Its hook used up the grace: what is left is not shortened any more.
     last_call: bool,
     /// Why the hook after its start failed, until it starts well.
@@ -110,6 +112,12 @@ pub(crate) struct Worker {
     overdue_told: bool,
 }
 
+/// When the kubelet lists its containers the next time. Models: the relisting of PLEG, once a second.
+fn next_relist(now: Instant) -> Instant {
+    const SECOND: u64 = 1_000_000_000;
+    now + Duration::from_nanos(SECOND - now.nanos() % SECOND)
+}
+
 fn container(spec: &Value, init: bool) -> Box_ {
     Box_ {
         name: spec.get("name").smol(),
@@ -135,6 +143,7 @@ fn container(spec: &Value, init: bool) -> Box_ {
         stopping: None,
         hook: None,
         last_call: false,
+        unseen: None,
         post_error: String::new(),
         unhealthy: false,
     }
@@ -287,16 +296,17 @@ impl Worker {
                     (_, 0) => "Completed",
                     _ => "Error",
                 };
-                b.state = State::Ended(End {
+                let end = End {
                     code,
                     reason: reason.into(),
                     message: String::new(),
                     started,
                     finished: now,
                     id: b.id.clone(),
-                });
-                (b.ready, b.started) = (false, false);
-                b.stopping = None;
+                };
+                // What the kubelet stops it waits for; the rest it finds when it lists containers the next time.
+                let at = if b.stopping.is_some() { now } else { next_relist(now) };
+                b.unseen = Some((at, end));
                 if now.since(started) > BACKOFF_RESET {
                     b.backoff = Duration::ZERO;
                 }
@@ -314,6 +324,14 @@ impl Worker {
         }
         if self.start.is_none() {
             self.start = Some(now);
+        }
+        let going = self.pod.is_terminating();
+        for b in &mut self.boxes {
+            if let Some((_, end)) = b.unseen.take_if(|(at, _)| going || *at <= now) {
+                b.state = State::Ended(end);
+                (b.ready, b.started) = (false, false);
+                b.stopping = None;
+            }
         }
         // A hook ends with its container.
         for b in self.boxes.iter_mut().filter(|b| !b.running()) {
@@ -533,6 +551,7 @@ impl Worker {
         let soon = now + Duration::from_millis(1);
         let mut sooner = |t: Instant| next = Some(next.map_or(t.max(soon), |n: Instant| n.min(t.max(soon))));
         for b in self.boxes.iter().filter(|b| b.running()) {
+            b.unseen.iter().for_each(|(at, _)| sooner(*at));
             b.stopping.filter(|t| *t > now).into_iter().for_each(&mut sooner);
             b.hook.iter().for_each(|p| sooner(p.due()));
         }

@@ -45,6 +45,7 @@ impl Worker {
             State::Pulling { until, since } if until <= now => self.pulled(cx, i, since),
             State::Creating(at) if at <= now => self.launch(cx, rt, i),
             State::Pulling { .. } | State::Creating(_) => {}
+            State::Running(_) if self.boxes[i].unseen.is_some() => {}
             State::Running(_) => self.watch_over(cx, rt, i),
             State::Ended(_) => self.maybe_restart(cx, i),
         }
@@ -390,13 +391,7 @@ impl Worker {
                 let sync = b.backoff.min(Duration::from_secs(60));
                 b.retry_at = end.finished + b.backoff;
                 b.sync_at = Some(now + cx.client.chance.jitter(sync, 50));
-                let m = format!(
-                    "Back-off restarting failed container {} in pod {}_{}({})",
-                    b.name,
-                    pod.name(),
-                    pod.namespace(),
-                    pod.uid()
-                );
+                let m = format!("Back-off restarting failed container {}", whose(b, &pod));
                 cx.event(&pod, &path, "Warning", "BackOff", &m);
             }
             Some(t) if t <= now => {
@@ -409,6 +404,11 @@ impl Worker {
                     pod.namespace(),
                     pod.uid()
                 );
+                if b.retry_at > now {
+                    let m = format!("Back-off restarting failed container {}", whose(b, &pod));
+                    cx.event(&pod, &path, "Warning", "BackOff", &m);
+                }
+                let b = &mut self.boxes[i];
                 b.retry_at = b.retry_at.max(now + cx.between(150, 600));
                 let b = &mut self.boxes[i];
                 b.last = Some(end);
@@ -426,6 +426,11 @@ impl Worker {
         b.sync_at = None;
         self.fetch(cx, i);
     }
+}
+
+/// `main in pod p_ns(uid)`
+fn whose(b: &Box_, pod: &Value) -> String {
+    format!("{} in pod {}_{}({})", b.name, pod.name(), pod.namespace(), pod.uid())
 }
 
 impl Box_ {
