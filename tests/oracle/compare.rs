@@ -404,15 +404,17 @@ pub fn random_suffix(w: &str) -> Option<usize> {
     .then_some(i)
 }
 
-/// `Tue, 24 Nov 2026 21:17:33 +0000`, perhaps several.
+/// `Tue, 24 Nov 2026 21:17:33 +0000` or `… GMT`, perhaps several.
 fn long_dates(s: &str) -> String {
     const DAYS: [&str; 7] = ["Mon, ", "Tue, ", "Wed, ", "Thu, ", "Fri, ", "Sat, ", "Sun, "];
     let mut out = String::new();
     let mut rest = s;
     while let Some(at) = DAYS.iter().filter_map(|d| rest.find(d)).min() {
-        let Some(end) = rest[at..].find("+0000") else { break };
+        // HTTP's dates end in GMT.
+        let ends = ["+0000", " GMT"].into_iter().filter_map(|z| Some(rest[at..].find(z)? + z.len()));
+        let Some(end) = ends.min() else { break };
         out += &format!("{}<date>", &rest[..at]);
-        rest = &rest[at + end + 5..];
+        rest = &rest[at + end..];
     }
     out + rest
 }

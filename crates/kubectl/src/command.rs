@@ -281,6 +281,12 @@ pub fn main(cx: &mut Cx<'_>, args: &[String]) -> Done {
     let args = &kuberc::apply(cx, args)?;
     let found = find(args);
     if let Some(word) = found.unknown {
+        // It could have been a plugin, whose name comes first.
+        if let Some(flag) = args.first().filter(|a| a.starts_with('-')) {
+            return Err(
+                Error::Plain(format!("Error: flags cannot be placed before plugin name: {flag}\n")).into()
+            );
+        }
         let hint = GONE.iter().find(|(name, _)| *name == word).map(|(_, hint)| *hint);
         return hinted(cx, unknown_command(word), hint);
     }

@@ -91,6 +91,11 @@ impl Output {
         self.chunks.is_empty()
     }
 
+    /// Whether what waits is for `fd` alone.
+    pub fn is_only(&self, fd: Fd) -> bool {
+        self.chunks.iter().all(|c| c.0 == fd)
+    }
+
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.chunks.iter().map(|c| c.1.len()).sum()

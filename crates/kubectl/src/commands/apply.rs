@@ -262,12 +262,18 @@ fn apply_one(cx: &mut Cx<'_>, plan: &Plan<'_>, api: &Api, info: &Info) -> Done<(
         return text(format!("from {generate}: cannot use generate name with apply"));
     }
     if plan.server_side {
-        return server_side(cx, plan, api, info);
+        let done = server_side(cx, plan, api, info)?;
+        warn_if_deleting(cx, &done.0);
+        return Ok(done);
     }
     let mut live = info.clone();
     let r = live.fetch(cx, api);
     match cx.catch(r)? {
-        Ok(()) => update(cx, plan, api, info, live),
+        Ok(()) => {
+            let done = update(cx, plan, api, info, live)?;
+            warn_if_deleting(cx, &done.0);
+            Ok(done)
+        }
         Err(e) if e.is_not_found() => {
             let mut new = info.clone();
             new.object = with_last_applied(&info.object);
@@ -295,6 +301,13 @@ fn described(info: &Info) -> String {
         gofmt::quote(&info.name),
         gofmt::quote(&info.namespace)
     )
+}
+
+fn warn_if_deleting(cx: &mut Cx<'_>, v: &Value) {
+    if v.is_terminating() {
+        let name = v.name();
+        cx.err(format!("Warning: Detected changes to resource {name} which is currently being deleted.\n"));
+    }
 }
 
 fn server_side(cx: &mut Cx<'_>, plan: &Plan<'_>, api: &Api, info: &Info) -> Done<(Value, &'static str)> {
@@ -357,12 +370,6 @@ fn update(
 ) -> Done<(Value, &'static str)> {
     let mut current = live.object;
     if current.annotations().get(LAST_APPLIED).is_null() {
-        if current.is_terminating() {
-            cx.err(format!(
-                "Warning: Detected changes to resource {} which is currently being deleted.\n",
-                info.name
-            ));
-        }
         cx.err(format!(
             "Warning: resource {}/{} is missing the {LAST_APPLIED} annotation which is required by kubectl apply. kubectl \
              apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl \

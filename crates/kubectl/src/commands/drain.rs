@@ -151,6 +151,15 @@ impl Draining {
             return self.leave(cx).map(|()| None);
         }
         if node.deadline.is_some_and(|d| now >= d) {
+            // Who waits to ask again learns of the deadline when the time for it comes.
+            if let Some(next) = node.pods.iter().filter_map(|p| p.due).filter(|t| *t > now).max() {
+                cx.select(&[Source::Until(next)])?;
+                return Ok(None);
+            }
+            for p in node.pods.iter().filter(|p| p.due.is_some()) {
+                let text = self.asking(&p.namespace, &p.name);
+                cx.out(text);
+            }
             let errors = self.late();
             self.give_up(cx, &errors)?;
             return Ok(None);

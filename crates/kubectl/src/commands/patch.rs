@@ -125,7 +125,14 @@ fn run(cx: &mut Cx<'_>, a: &Args) -> Done {
         let v = if dry == DryRun::Client {
             applied(&i, ty, value.as_ref())?
         } else {
-            patch(cx, &api, &path, ty, body.clone(), dry, &a.str("field-manager"))?
+            let v = patch(cx, &api, &path, ty, body.clone(), dry, &a.str("field-manager"));
+            cx.catch(v)?.map_err(|e| match e.reason() {
+                "UnsupportedMediaType" => {
+                    let (ty, kind) = (ty.content_type(), i.res.gvk());
+                    Error::Text(format!("{ty} is not supported by {kind}: {}", e.message()))
+                }
+                _ => e,
+            })?
         };
         tell(cx, a, &mut printer, &i, &v, dry)
     })

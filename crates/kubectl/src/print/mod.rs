@@ -368,6 +368,9 @@ impl Printer {
 /// The schema's type of a built-in kind.
 pub fn type_of(v: &Value) -> Option<TypeId> {
     let (group, version) = v.api_version().split_once('/').unwrap_or(("", v.api_version()));
+    if (group, v.kind()) == ("", "Status") {
+        return TypeId::named("io.k8s.apimachinery.pkg.apis.meta.v1.Status");
+    }
     api::kinds::KINDS
         .iter()
         .find(|k| k.group == group && k.version == version && k.kind == v.kind())

@@ -73,9 +73,14 @@ pub struct Filtering<F: Filter> {
     current: Option<(Fd, String)>,
     rest: Vec<u8>,
     out: Output,
+    /// Whether output goes out in blocks: stdio does so where it is no terminal.
+    blocks: bool,
     failed: bool,
     code: Option<i32>,
 }
+
+/// The size of stdio's buffer for files and pipes.
+const BLOCK: usize = 4096;
 
 impl<F: Filter> Filtering<F> {
     /// A program of a filter.
@@ -87,6 +92,7 @@ impl<F: Filter> Filtering<F> {
             current: None,
             rest: Vec::new(),
             out: Output::default(),
+            blocks: false,
             failed: false,
             code: None,
         })
@@ -98,6 +104,9 @@ impl<F: Filter> Filtering<F> {
 
     fn start(&mut self, sys: &mut dyn Sys) {
         let name = self.name();
+        let at_once =
+            self.argv.iter().any(|a| matches!(a.as_str(), "--line-buffered" | "-u" | "--unbuffered"));
+        self.blocks = F::LINES && !at_once && !sys.isatty(1);
         let mut cx = Cx::new(sys, &name, self.argv.get(1..).unwrap_or_default());
         let r = F::start(&mut cx);
         self.out = cx.out;
@@ -206,7 +215,8 @@ impl<F: Filter> Program for Filtering<F> {
             let name = self.name();
             return finish(&mut self.out, sys, &name, code);
         }
-        match self.out.flush(sys) {
+        let held = self.blocks && self.out.len() < BLOCK && self.out.is_only(1);
+        match if held { Poll::Ready(Ok(())) } else { self.out.flush(sys) } {
             Poll::Pending => return Step::Wait,
             Poll::Ready(Err((1, e))) => {
                 let name = self.name();
