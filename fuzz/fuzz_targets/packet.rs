@@ -17,7 +17,10 @@ fuzz_target!(|bytes: &[u8]| {
         }
         6 => drop(vxlan::Packet::new(b).and_then(|p| vxlan::Repr::parse(&p))),
         7 => {
-            if let Ok(m) = dns::Repr::from_bytes(b) {
+            // Texts are kept as such: what is no UTF-8 cannot come back the same.
+            if let Ok(m) = dns::Repr::from_bytes(b)
+                && !format!("{m:?}").contains(char::REPLACEMENT_CHARACTER)
+            {
                 assert_eq!(dns::Repr::from_bytes(&m.to_bytes()), Ok(m));
             }
         }
